@@ -1,0 +1,1 @@
+"""A laboratory for people without Pis: a real control plane and virtual Pis, as ordinary processes."""

@@ -1,0 +1,47 @@
+"""The inventory through which the product meets a lab: nothing else of a lab is known to it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from virtual_cluster.pis import Pi
+
+# The package's folder holds a __main__.py: `python FOLDER` works from any working directory.
+PACKAGE = Path(__file__).resolve().parent
+
+
+def render(pis: Sequence[Pi], folder: Path, kubeconfig: Path) -> str:
+    """The text of inventory.yml for the lab in `folder`; pi-1 is also the one that runs the baseline."""
+    first = pis[0]
+    run_on_first = [sys.executable, str(PACKAGE), "exec", "--dir", str(folder), first.name, "--"]
+    return yaml.safe_dump(
+        {
+            "all": {
+                "vars": {
+                    "ansible_connection": "local",
+                    "ansible_python_interpreter": sys.executable,
+                    "benchmark_kubeconfig": str(kubeconfig),
+                    "benchmark_caveat": "virtual Pis: says nothing about real hardware",
+                    "benchmark_architecture": first.architecture,
+                    "benchmark_cpu_limit_cores": first.cpus,
+                    "benchmark_baseline_runtime": "process",
+                    "benchmark_baseline_command_prefix": run_on_first,
+                    # The interpreter that the pods' image stands for: both sides then run the same Python.
+                    "benchmark_baseline_python": os.path.realpath(
+                        getattr(sys, "_base_executable", sys.executable)
+                    ),
+                },
+                "children": {
+                    "pis": {"hosts": {pi.name: {} for pi in pis}},
+                    "baseline": {"hosts": {first.name: {}}},
+                },
+            }
+        },
+        sort_keys=False,
+        width=1000,
+    )

@@ -1,0 +1,270 @@
+"""Verdicts over a Job, its pods and their events as the Kubernetes API reports them (plain JSON objects).
+
+What each state looks like was recorded on a real cluster; tests/unit/states holds those recordings.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pi_speedup.plain import one_line
+
+KubeObject = Mapping[str, Any]
+
+# Seconds an obstacle of a kind must last before it counts as hopeless: zero where Kubernetes never gets
+# past it by itself, a little where the same words also pass by in a healthy run.
+PATIENCE_SECONDS: Mapping[str, float] = {
+    "image": 0,
+    # The kubelet pulls a second time 10 s after the first failure: a registry may hiccup once.
+    "pull": 12,
+    "config": 0,
+    # A Pi that was just freed or just became Ready is not yet known to the scheduler.
+    "unschedulable": 5,
+    # Other pods may fail or finish in the same instant, and the Job's own verdict says more.
+    "failed": 2,
+    "deleted": 2,
+    "forbidden": 0,
+    "not created": 10,
+    # A kubelet reports this while its ConfigMap cache is still filling.
+    "mount": 10,
+    "sandbox": 20,
+}
+
+NEXT_STEPS: Mapping[str, str] = {
+    "image": "check the image's name, and that the Pi reaches its registry: crictl pull on the Pi",
+    "pull": "check the image's name, and that the Pi reaches its registry: crictl pull on the Pi",
+    "config": "change the image or the pod's settings as the message says",
+    "unschedulable": "make room on the Pis, or let them take pods (kubectl uncordon), and run again",
+    "failed": "read the pod's log",
+    "OOMKilled": "raise the memory limit",
+    "deleted": "look at the Pi and at the events, then run again",
+    "forbidden": "use a namespace whose rules admit this pod, or take the rule away",
+    "not created": "read the Job's events: kubectl describe job",
+    "mount": "look whether the ConfigMap is still there, then run again",
+    "sandbox": "look at the Pi's container runtime and network: journalctl -u k3s-agent",
+}
+
+_IMAGE_REASONS = frozenset({"InvalidImageName", "ErrImageNeverPull", "ImageInspectError"})
+_PULL_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff"})
+_CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+# The registry's own word that trying again is of no use.
+_NO_SUCH_IMAGE = re.compile(r"not found|manifest unknown|denied|unauthorized|no match for platform")
+_VERDICTS = frozenset({"Complete", "Failed", "FailureTarget"})
+_FORBIDDEN = re.compile(r"forbidden|violates PodSecurity|exceeded quota|denied the request")
+
+
+@dataclass(frozen=True, slots=True)
+class PodState:
+    """Where one pod stands: its completion index, the Pi it was given, and the phase in words."""
+
+    name: str
+    index: int | None
+    node: str | None
+    phase: str
+
+    def __str__(self) -> str:
+        where = f" on {self.node}" if self.node else ""
+        return f"pod {self.name if self.index is None else self.index}{where}"
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Something that keeps a pod from finishing; `kind` is a key of PATIENCE_SECONDS and NEXT_STEPS."""
+
+    kind: str
+    subject: str
+    reason: str
+    message: str
+    # Set when the obstacle is a pod's: its name, by which its log is found.
+    pod_name: str | None = None
+
+    @property
+    def patience_seconds(self) -> float:
+        """Seconds this must last before the run is given up."""
+        return PATIENCE_SECONDS[self.kind]
+
+    @property
+    def next_step(self) -> str:
+        """What the user does about it."""
+        return NEXT_STEPS.get(self.reason, NEXT_STEPS[self.kind])
+
+
+@dataclass(frozen=True, slots=True)
+class JobVerdict:
+    """How the Job ended; `reason` and `message` are Kubernetes' own words."""
+
+    outcome: Literal["complete", "failed"]
+    reason: str
+    message: str
+
+
+def is_controlled_by(item: KubeObject, uid: str) -> bool:
+    """Say whether the object with this uid is the item's controller; names and labels prove nothing."""
+    return any(
+        owner.get("uid") == uid and owner.get("controller") is True
+        for owner in item["metadata"].get("ownerReferences") or ()
+    )
+
+
+def completion_index(pod: KubeObject) -> int | None:
+    """Return the pod's index in its Indexed Job, None if it carries none."""
+    text = (pod["metadata"].get("annotations") or {}).get("batch.kubernetes.io/job-completion-index", "")
+    return int(text) if re.fullmatch(r"\d{1,6}", text) else None
+
+
+def pod_state(pod: KubeObject) -> PodState:
+    """Return where a pod stands, in words for a line of progress."""
+    return PodState(
+        name=pod["metadata"]["name"],
+        index=completion_index(pod),
+        node=pod.get("spec", {}).get("nodeName"),
+        phase=_phase(pod),
+    )
+
+
+def _phase(pod: KubeObject) -> str:
+    phase = pod.get("status", {}).get("phase", "Pending")
+    if phase == "Succeeded":
+        return "succeeded"
+    if phase == "Failed":
+        return f"failed ({_failure(pod)[1]})"
+    if pod["metadata"].get("deletionTimestamp"):
+        return "terminating"
+    if phase == "Running":
+        return "running"
+    if not pod.get("spec", {}).get("nodeName"):
+        return "waiting for a Pi"
+    waiting = _waiting(pod)
+    return f"starting ({waiting[0]})" if waiting else "starting"
+
+
+def _container(pod: KubeObject, state: str) -> Mapping[str, Any]:
+    """Return the one container's waiting, running or terminated state, empty if it is in another."""
+    for status in pod.get("status", {}).get("containerStatuses") or ():
+        found: Mapping[str, Any] = (status.get("state") or {}).get(state) or {}
+        return found
+    return {}
+
+
+def _waiting(pod: KubeObject) -> tuple[str, str] | None:
+    waiting = _container(pod, "waiting")
+    if not waiting.get("reason"):
+        return None
+    return one_line(waiting["reason"], 60), one_line(waiting.get("message", ""))
+
+
+def _failure(pod: KubeObject) -> tuple[str, str]:
+    """Return a failed pod's reason and a sentence with its exit code."""
+    terminated = _container(pod, "terminated")
+    status = pod["status"]
+    if not terminated:
+        # Refused or evicted by the kubelet: there never was a container, or its end was not recorded.
+        reason = one_line(status.get("reason") or "Failed", 60)
+        return reason, one_line(status.get("message") or reason)
+    reason = one_line(terminated.get("reason") or "Error", 60)
+    words = f"exit code {terminated.get('exitCode')}, {reason}"
+    # The worker's own message is JSON and belongs to a success; a runtime's message explains the exit code.
+    message = terminated.get("message") or ""
+    return reason, one_line(f"{words}: {message}" if message and not message.startswith("{") else words)
+
+
+def has_started(pod: KubeObject) -> bool:
+    """Say whether the pod's container ever ran, so whether there can be a log."""
+    return bool(_container(pod, "running") or _container(pod, "terminated").get("startedAt"))
+
+
+def termination_message(pod: KubeObject) -> str | None:
+    """Return what the worker left in its termination log, None if it left nothing."""
+    return _container(pod, "terminated").get("message") or None
+
+
+def pod_obstacle(pod: KubeObject) -> Obstacle | None:
+    """Return what keeps this pod from succeeding as far as its own status says, None if nothing does."""
+    state = pod_state(pod)
+
+    def obstacle(kind: str, reason: str, message: str) -> Obstacle:
+        return Obstacle(kind, str(state), reason, message, state.name)
+
+    phase = pod.get("status", {}).get("phase", "Pending")
+    if phase == "Succeeded":
+        return None
+    if phase == "Failed":
+        return obstacle("failed", *_failure(pod))
+    conditions = {item["type"]: item for item in pod.get("status", {}).get("conditions") or ()}
+    if pod["metadata"].get("deletionTimestamp"):
+        why = conditions.get("DisruptionTarget", {})
+        message = why.get("message") or "the pod was deleted before it finished"
+        return obstacle("deleted", one_line(why.get("reason") or "Deleted", 60), one_line(message))
+    scheduled = conditions.get("PodScheduled", {})
+    if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
+        return obstacle("unschedulable", "Unschedulable", one_line(scheduled.get("message", "")))
+    waiting = _waiting(pod)
+    if waiting is None:
+        return None
+    reason, message = waiting
+    if reason in _PULL_REASONS:
+        return obstacle("image" if _NO_SUCH_IMAGE.search(message) else "pull", reason, message)
+    if reason in _IMAGE_REASONS:
+        return obstacle("image", reason, message)
+    if reason in _CONFIG_REASONS:
+        return obstacle("config", reason, message)
+    return None
+
+
+def event_obstacle(
+    event: KubeObject, job_uid: str, pods: Iterable[KubeObject], expected: int
+) -> Obstacle | None:
+    """Return what an event says keeps the Job or a pod from starting, None if it says nothing or is over.
+
+    Some causes are in no status at all: a pod that Pod Security forbids never exists, a missing ConfigMap
+    shows as an endless ContainerCreating. `expected` is the number of pods the Job wants.
+    """
+    pods = tuple(pods)
+    uid = event.get("involvedObject", {}).get("uid")
+    reason = one_line(event.get("reason", ""), 60)
+    message = one_line(event.get("message", ""))
+    if uid == job_uid:
+        if reason != "FailedCreate" or len(pods) >= expected:
+            return None
+        kind = "forbidden" if _FORBIDDEN.search(message) else "not created"
+        return Obstacle(kind, f"{expected - len(pods)} of {expected} pods", reason, message)
+    kind = {"FailedMount": "mount", "FailedCreatePodSandBox": "sandbox"}.get(reason, "")
+    for pod in pods:
+        if kind and pod["metadata"]["uid"] == uid and _phase(pod).startswith("starting"):
+            return Obstacle(kind, str(pod_state(pod)), reason, message, pod["metadata"]["name"])
+    return None
+
+
+def job_verdict(job: KubeObject) -> JobVerdict | None:
+    """Return how the Job ended, None while it hasn't.
+
+    FailureTarget is a verdict already: Failed follows only when the last pod is gone, which on a lost Pi is
+    never. Success is Complete alone: before it, a pod may still be running.
+    """
+    for condition in job.get("status", {}).get("conditions") or ():
+        if condition.get("status") != "True" or condition["type"] not in _VERDICTS:
+            continue
+        return JobVerdict(
+            outcome="complete" if condition["type"] == "Complete" else "failed",
+            reason=one_line(condition.get("reason") or condition["type"], 60),
+            message=one_line(condition.get("message") or ""),
+        )
+    return None
+
+
+def placement_problems(pods: Sequence[PodState], node_names: Sequence[str]) -> tuple[str, ...]:
+    """Compare where the pods ran with the Pis that should have run one each; one line per Pi that didn't.
+
+    Anti-affinity alone proves nothing: a pod that waits may take a Pi that another pod has left.
+    """
+    ran = Counter(pod.node or "no Pi" for pod in pods if pod.phase == "succeeded")
+    wanted = Counter(node_names)
+    return tuple(
+        f"{name} ran {ran[name]} pods instead of {wanted[name]}"
+        for name in sorted(wanted | ran)
+        if ran[name] != wanted[name]
+    )

@@ -1,0 +1,60 @@
+"""What the scenarios' verifiers look at: the product of a run, never a variable left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import testinfra
+from testinfra.host import Host
+
+PROJECT = Path(__file__).resolve().parent.parent
+Kubectl = Callable[..., Any]
+
+
+@pytest.fixture(scope="session")
+def ephemeral() -> Path:
+    """The scenario's folder: its lab, its runs, and what the playbooks printed."""
+    return Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
+
+
+@pytest.fixture(scope="session")
+def control_host() -> Host:
+    """The machine that the playbooks ran on."""
+    return testinfra.get_host("local://")
+
+
+@pytest.fixture(scope="session")
+def latest_run(ephemeral: Path) -> Path:
+    """The folder of the newest run."""
+    return ephemeral / "runs" / "latest"
+
+
+@pytest.fixture(scope="session")
+def output(ephemeral: Path) -> str:
+    """All that the playbooks printed."""
+    return (ephemeral / "output.txt").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def kubectl(ephemeral: Path, control_host: Host) -> Kubectl:
+    """Ask the scenario's cluster: kubectl("get", "pods") returns the parsed JSON."""
+
+    def ask(*words: str) -> Any:
+        argv = [
+            sys.executable,
+            str(PROJECT / "virtual_cluster"),
+            "kubectl",
+            "--dir",
+            str(ephemeral / "lab"),
+            "--",
+        ]
+        return json.loads(control_host.check_output(shlex.join([*argv, *words, "--output=json"])))
+
+    return ask

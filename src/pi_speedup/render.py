@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 
 from pi_speedup.plain import one_line
 from pi_speedup.report import Comparison, Measurement, Report
 
-# The terminal's table: what fits a window of this width, and a screen together with Ansible's own lines.
+# The width of the terminal's table.
 TABLE_COLUMNS = 100
-_FLAGS_SHOWN = 4
 
 _BASIS = {"compute": "compute", "end_to_end": "end to end"}
 
 
 def terminal_table(report: Report) -> tuple[str, ...]:
-    """Return at most 15 lines of at most 100 columns, without trailing blanks."""
+    """Return lines of at most 100 columns, without trailing blanks: figures first, then flags."""
     run = report.run
     pis = len(run.pis)
     lines = [
@@ -49,10 +49,13 @@ def terminal_table(report: Report) -> tuple[str, ...]:
     lines.append(f"merged pi {_pi_text(report)}")
     flags = f"{len(report.flags)} of {len(report.checks)} checks flagged"
     lines.append(f"{flags}; each side measured once, so no confidence interval")
-    lines += [f"  FLAG {flag.code}: {flag.text}" for flag in report.flags[:_FLAGS_SHOWN]]
-    if len(report.flags) > _FLAGS_SHOWN:
-        lines[-1] = f"  and {len(report.flags) - _FLAGS_SHOWN + 1} more flags: see report.md"
-    return tuple(_fitted(line) for line in lines)
+    lines = [_fitted(line) for line in lines]
+    for flag in report.flags:
+        # Wrapped, not cut: the figures that speak against the result stand at the end of the sentence.
+        lines += textwrap.wrap(
+            f"{flag.code}: {flag.text}", TABLE_COLUMNS, initial_indent="  FLAG ", subsequent_indent=" " * 7
+        )
+    return tuple(lines)
 
 
 def markdown(report: Report) -> str:

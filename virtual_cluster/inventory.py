@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from virtual_cluster.pis import Pi
+from virtual_cluster.virtual_pi.config import Pi
 
 # The package's folder holds a __main__.py: `python FOLDER` works from any working directory.
 PACKAGE = Path(__file__).resolve().parent

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from virtual_cluster.virtual_pi.config import Pi
 
 if TYPE_CHECKING:
     from virtual_cluster.pki import Pki  # costly to import for the command line
@@ -15,18 +17,6 @@ MAXIMUM = 300
 _MEMORY_BYTES = 4 * 1024**3
 # Room for the addresses of MAXIMUM Pis and more: the last 9 bits of an address.
 _BLOCK_BITS = 9
-
-
-@dataclass(frozen=True, slots=True)
-class Pi:
-    """One virtual Pi; `cpus` in cores."""
-
-    name: str
-    address: str
-    cpus: float
-    memory_bytes: int
-    architecture: str
-    server: bool
 
 
 def create(count: int, cpus: float, architecture: str, port: int) -> tuple[Pi, ...]:

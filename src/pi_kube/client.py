@@ -46,6 +46,8 @@ _RETRY = urllib3.Retry(
     retry_after_max=5,
     raise_on_status=False,
 )
+# A kubelet that is gone answers nothing: a log is waited for once.
+_LOG_RETRY = _RETRY.new(total=1, read=0)
 _NO_RETRY = urllib3.Retry(total=0, redirect=0, raise_on_status=False)
 
 
@@ -138,8 +140,8 @@ class KubeClient:
             page["continue"] = metadata["continue"]
 
     def text(self, path: str, query: Query, read_seconds: float) -> str:
-        """Return a plain text answer (a log), tried once."""
-        data = self._send("GET", path, query, accept="*/*", read_seconds=read_seconds, retries=_NO_RETRY)
+        """Return a plain text answer (a log); silence for `read_seconds` ends it, with no second try."""
+        data = self._send("GET", path, query, accept="*/*", read_seconds=read_seconds, retries=_LOG_RETRY)
         return data.decode("utf-8", "replace")
 
     def open_watch(self, path: str, query: Query, seconds: int = WATCH_SECONDS) -> Watch:
@@ -253,7 +255,7 @@ class Watch:
     def _event(self, line: bytes) -> Json:
         try:
             event = json.loads(line)
-            kind, item = str(event["type"]), event["object"]
+            kind, item = str(event["type"]), dict(event["object"])
         except (ValueError, KeyError, TypeError):
             raise KubeError(f"API server {self._client.server} sent an unreadable watch event") from None
         if kind == "ERROR":

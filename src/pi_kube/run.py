@@ -11,7 +11,7 @@ from pathlib import Path
 from pi_kube.client import Json, KubeClient
 from pi_kube.collect import event_rows, fetch_logs, last_line, pod_files
 from pi_kube.errors import KubeError
-from pi_kube.follow import follow
+from pi_kube.follow import OUTAGE_SECONDS, follow
 from pi_kube.ours import Place, find_worker, is_owned, our_jobs, remove
 from pi_kube.tracker import Ending, Tracker
 from pi_speedup.job_progress import job_verdict, placement_problems, pod_state
@@ -108,8 +108,10 @@ def _conclude(
     report: Callable[[str], None],
 ) -> Ending:
     """Write all that is known, whatever of it can be had; return the final ending."""
+    # A failed run is told of soon. A complete one is worth the same wait as while it ran.
+    patience_seconds = OUTAGE_SECONDS if ending.outcome == "complete" else 0
     try:
-        pods, _ = client.list_all(plan.place.pods, {"labelSelector": f"{RUN_ID_LABEL}={plan.run_id}"})
+        pods = _last_look(client, plan, time.monotonic() + patience_seconds)
     except KubeError as error:
         # The watch has told of most pods, perhaps of all.
         report(f"the pods' last states are missing: {error}")
@@ -147,6 +149,17 @@ def _conclude(
     if ending.outcome == "failed":
         _stop(client, plan, tracker, report)
     return ending
+
+
+def _last_look(client: KubeClient, plan: Plan, deadline: float) -> list[Json]:
+    """Return the run's pods; a failure is tried again until `deadline` (seconds of time.monotonic)."""
+    while True:
+        try:
+            return client.list_all(plan.place.pods, {"labelSelector": f"{RUN_ID_LABEL}={plan.run_id}"})[0]
+        except KubeError:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(1)
 
 
 def _see_late_events(client: KubeClient, plan: Plan, tracker: Tracker, report: Callable[[str], None]) -> None:

@@ -13,8 +13,10 @@ from dataclasses import asdict, dataclass
 from pi_speedup.plain import one_line
 from pi_speedup.results import baseline_result
 
-# coreutils' timeout: it sent TERM in time; or KILL had to follow (128 + 9).
-_TIMED_OUT = (124, 137)
+# coreutils' timeout: it sent TERM in time.
+_TIMED_OUT = 124
+# 128 + SIGKILL: by timeout, after TERM did not help, or by the kernel for want of memory.
+_KILLED = 137
 _DELTA = re.compile(r"(?:(?P<days>\d+) days?, )?(?P<hours>\d+):(?P<minutes>\d+):(?P<seconds>\d+(?:\.\d+)?)")
 
 
@@ -167,15 +169,24 @@ def _problem(
     said = _said(outcome)
     rc = outcome.get("rc")
     what = f"{host}: the baseline"
-    if rc == 127 or "No such file or directory: b'" in said or "failed to run command" in said:
+    # ENOENT from the command module (it says little else), or the same from coreutils' timeout.
+    missing = rc == 2 and re.match(r"Error executing command|\[Errno 2\]", said)
+    if rc == 127 or missing:
         return (
-            f"{host}: no command to run the baseline with ({one_line(said, 160)}). "
+            f"{host}: {runtime} is not there ({one_line(said, 160)}). "
             f"Next: install {runtime} there, or set benchmark_baseline_runtime to docker, podman or process"
         )
-    if timeout_seconds is not None and rc in _TIMED_OUT:
+    if rc == _TIMED_OUT or (
+        rc == _KILLED and timeout_seconds and command_seconds(str(outcome.get("delta"))) >= timeout_seconds
+    ):
         return (
             f"{what} took longer than {timeout_seconds} s and was stopped. "
             "Next: lower benchmark_samples_per_pod or raise benchmark_timeout_seconds"
+        )
+    if rc == _KILLED:
+        return (
+            f"{what} was killed, most likely for want of memory. "
+            "Next: raise benchmark_memory_limit_mib, or see what else uses memory there"
         )
     if "permission denied" in said.lower() and "connect" in said.lower():
         return (

@@ -41,7 +41,7 @@ demo: lab-up ## Measure three virtual Pis against one, from nothing to the speed
 	$(BIN)/ansible-playbook -i $(LAB)/inventory.yml benchmark.yml -e benchmark_samples_per_pod=$(DEMO_SAMPLES_PER_POD)
 	@echo
 	@echo "The report:           runs/latest/report.md and report.json"
-	@echo "Take it away again:   .venv/bin/ansible-playbook -i .lab/inventory.yml cleanup.yml"
+	@echo "Take it away again:   $(VENV:$(CURDIR)/%=%)/bin/ansible-playbook -i $(LAB:$(CURDIR)/%=%)/inventory.yml cleanup.yml"
 	@echo "End the lab:          make lab-down"
 
 .PHONY: lab-up

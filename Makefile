@@ -45,8 +45,9 @@ demo: lab-up ## Measure three virtual Pis against one, from nothing to the speed
 	@echo "End the lab:          make lab-down"
 
 .PHONY: lab-up
-lab-up: $(VENV)/.dev ## Start the lab: real Kubernetes with three virtual Pis
-	$(BIN)/python -m virtual_cluster up --pis 3 --cpus 0.5 --dir $(LAB)
+lab-up: $(VENV)/.dev ## Start the lab, unless it runs: real Kubernetes with three virtual Pis
+	$(BIN)/python -m virtual_cluster status --dir $(LAB) > /dev/null 2>&1 \
+	  || $(BIN)/python -m virtual_cluster up --pis 3 --cpus 0.5 --dir $(LAB)
 
 .PHONY: lab-down
 lab-down: $(VENV)/.dev ## End the lab and remove all of it

@@ -169,12 +169,22 @@ def _problem(
     said = _said(outcome)
     rc = outcome.get("rc")
     what = f"{host}: the baseline"
+    if "deserialization failed" in said:
+        return (
+            f"{host}: Ansible found no working Python there ({one_line(said, 160)}). "
+            f"Next: set ansible_python_interpreter for {host} in the inventory"
+        )
     # ENOENT from the command module (it says little else), or the same from coreutils' timeout.
     missing = rc == 2 and re.match(r"Error executing command|\[Errno 2\]", said)
     if rc == 127 or missing:
+        command, setting = (
+            ("the baseline's Python", "benchmark_baseline_python")
+            if runtime == "process"
+            else (runtime, "benchmark_baseline_runtime")
+        )
         return (
-            f"{host}: {runtime} is not there ({one_line(said, 160)}). "
-            f"Next: install {runtime} there, or set benchmark_baseline_runtime to docker, podman or process"
+            f"{host}: {command} is not there ({one_line(said, 160)}). "
+            f"Next: install it there, or set {setting} to what is"
         )
     if rc == _TIMED_OUT or (
         rc == _KILLED and timeout_seconds and command_seconds(str(outcome.get("delta"))) >= timeout_seconds

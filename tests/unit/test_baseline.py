@@ -76,7 +76,11 @@ def test_a_failed_baseline_does_not_take_the_good_one_with_it() -> None:
     [
         (
             {"rc": 127, "stderr": "timeout: failed to run command 'docker': No such file or directory"},
-            "install docker",
+            "docker is not there",
+        ),
+        (
+            {"rc": 127, "msg": "Module result deserialization failed: No start of json"},
+            "ansible_python_interpreter",
         ),
         ({"rc": 125, "stderr": f"docker: {DAEMON_DOWN}"}, "systemctl start docker"),
         ({"rc": 126, "stderr": f"docker: {NOT_ALLOWED}"}, "usermod -aG docker"),
@@ -88,6 +92,7 @@ def test_a_failed_baseline_does_not_take_the_good_one_with_it() -> None:
     ],
     ids=[
         "no binary",
+        "no Python for Ansible",
         "daemon down",
         "not allowed",
         "timeout",
@@ -97,8 +102,8 @@ def test_a_failed_baseline_does_not_take_the_good_one_with_it() -> None:
         "output cut off",
     ],
 )
-def test_each_failure_is_one_line_with_the_next_step(changes: dict[str, object], words: str) -> None:
-    (problem,) = kept(outcome(**changes)).problems
+def test_each_failure_is_one_line_with_the_next_step(changes: dict[str, Any], words: str) -> None:
+    (problem,) = kept(outcome("weak", **changes)).problems
     assert "pi-1" in problem
     assert words in problem
     assert "Next: " in problem
@@ -119,7 +124,7 @@ def test_each_failure_is_one_line_with_the_next_step(changes: dict[str, object],
         ({"rc": 125, "stderr": "Error: inspecting object: python:3.9: image not known"}, False, None, None),
         ({"rc": 1, "stderr": DAEMON_DOWN}, False, None, "systemctl start docker"),
         ({"rc": 1, "stderr": NOT_ALLOWED}, False, None, "usermod -aG docker"),
-        ({"rc": 2, "msg": "Error executing command."}, False, None, "install docker"),
+        ({"rc": 2, "msg": "Error executing command."}, False, None, "docker is not there"),
         ({"rc": 0, "stdout": "?"}, False, None, "image inspect"),
     ],
     ids=[

@@ -21,7 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.lab.conftest import PROJECT, Lab
+from tests.lab.lab import PROJECT, Lab
 
 PAIRS = 9
 

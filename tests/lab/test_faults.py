@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.conftest import Lab, Outcome
+from tests.lab.lab import Lab, Outcome
 
 Cause = Callable[[Lab, Path], AbstractContextManager[dict[str, object]]]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.conftest import PROJECT, Lab
+from tests.lab.lab import PROJECT, Lab
 
 SEED_JOB = Path(__file__).parent / "seed_job.yml"
 READY_PI = re.compile(r"^pi-[123] +Ready .* v1\.34\.4\+k3s1 +127\.\S+ .* containerd://", re.MULTILINE)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.lab.conftest import PROJECT, Lab
+from tests.lab.lab import PROJECT, Lab
 
 READMES = (PROJECT / "README.md", PROJECT / "README.zh-TW.md")
 PAGES = (*READMES, PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md")))

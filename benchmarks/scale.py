@@ -2,9 +2,9 @@
 
     make scale
 
-The client's own time is the playbook's wall time less the Job's, as job.json has it. The pods are real ones, but they
-rest before they draw a few samples: a hundred of them would else fight for this machine's cores, and the first would
-have ended, and freed its Pi for another, before the last was created.
+The client's own time is the playbook's wall time less the Job's, as job.json has it. The pods are real, but
+they rest before they draw a few samples: a hundred would else fight for this machine's cores, and the first
+would have ended, and freed its Pi for another, before the last was created.
 """
 
 from __future__ import annotations

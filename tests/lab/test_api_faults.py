@@ -11,7 +11,6 @@ from pi_kube import collect, follow
 from pi_kube.client import KubeClient
 from pi_kube.errors import KubeError
 from pi_kube.ours import Place
-from tests.lab.lab import Lab
 from tests.lab.fault_proxy import (
     ALWAYS,
     Action,
@@ -25,6 +24,7 @@ from tests.lab.fault_proxy import (
     hangs,
     resets,
 )
+from tests.lab.lab import Lab
 from tests.lab.runs import container, manifest, run
 
 NODES = "/api/v1/nodes"

@@ -12,8 +12,8 @@ from pi_kube.cleanup import clean_up
 from pi_kube.client import Json, KubeClient
 from pi_kube.errors import KubeError
 from pi_kube.ours import Place, remove
-from tests.lab.lab import Lab
 from tests.lab.fault_proxy import Fault, FaultProxy, answers, breaks, does_it_but, resets
+from tests.lab.lab import Lab
 from tests.lab.runs import make_place, manifest, new_name, run
 
 EXPIRED = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old resource version"}}

@@ -11,8 +11,8 @@ import pytest
 from pi_kube.client import Json, KubeClient
 from pi_kube.errors import KubeError
 from pi_kube.ours import Place, is_owned
-from tests.lab.lab import Lab
 from tests.lab.fault_proxy import FaultProxy
+from tests.lab.lab import Lab
 from tests.lab.runs import LABELS, NODE_NAMES, container, manifest, misbehaving, new_name, run
 
 

@@ -68,12 +68,17 @@ lint: $(VENV)/.dev ## Run the linters
 unit: $(VENV)/.dev ## Run the unit tests
 	$(BIN)/pytest tests/unit
 
+# First, and by itself: its progress would be hidden by a test's.
+.PHONY: kubernetes
+kubernetes: $(VENV)/.dev ## Build Kubernetes for the lab, once per user
+	$(BIN)/python -m virtual_cluster build
+
 .PHONY: lab-tests
-lab-tests: $(VENV)/.dev ## Run the tests that need a lab
+lab-tests: kubernetes ## Run the tests that need a lab
 	$(BIN)/pytest tests/lab
 
 .PHONY: molecule
-molecule: $(VENV)/.dev ## Run the molecule scenarios on labs of their own
+molecule: kubernetes ## Run the molecule scenarios on labs of their own
 	for scenario in molecule/*/molecule.yml; do $(BIN)/molecule test -s "$$(basename "$$(dirname "$$scenario")")"; done
 
 .PHONY: overhead

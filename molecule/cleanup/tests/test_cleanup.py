@@ -13,7 +13,7 @@ def test_the_foreign_objects_are_untouched(ephemeral: Path, kubectl) -> None:
 
     before = identities(json.loads((ephemeral / "foreign.json").read_text()))
     now = identities([item["metadata"] for item in kubectl("get", "jobs,pods", "--all-namespaces")["items"]])
-    assert len(before) == 12
+    assert len(before) == 24
     assert now == before
 
 

@@ -137,6 +137,9 @@ FAULTS = {
     "samples no number": Fault(
         r"benchmark_samples_per_pod is .abc.*Next: ", {"benchmark_samples_per_pod": "abc"}
     ),
+    "run's name of a forbidden form": Fault(
+        r"benchmark_run_id is .*\.\./x.*Next: ", {"benchmark_run_id": "../x"}
+    ),
     "namespace of a forbidden form": Fault(r"Bad_Name.*Next: ", {"benchmark_namespace": "Bad_Name"}),
 }
 
@@ -168,6 +171,13 @@ def test_the_next_run_after_a_failed_one_is_well(lab: Lab, tmp_path: Path) -> No
     assert lab.play("benchmark.yml").exit_code == 0
     phases = [pod["status"]["phase"] for pod in lab.get("pods", "--namespace=pi-speedup")["items"]]
     assert phases == ["Succeeded"] * 3
+
+
+def test_a_run_is_not_measured_into_anothers_folder(lab: Lab) -> None:
+    assert lab.play("benchmark.yml", benchmark_run_id="twice").exit_code == 0
+    again = lab.play("benchmark.yml", benchmark_run_id="twice")
+    assert again.exit_code != 0
+    assert re.search(r"\[ERROR\].*/twice holds a run of this name\. Next: ", again.output)
 
 
 def test_cleanup_removes_the_namespace_of_ours_when_it_is_empty(lab: Lab) -> None:

@@ -116,7 +116,8 @@ def test_a_wrong_field_is_refused(log: str, change: dict[str, Any], message: str
     [
         ('{"schema_version":1,"run_id":"r-', "perhaps cut off"),
         ("[]", "a JSON object is expected"),
-        ("[" * 1000, "nested too deeply"),
+        # Pythons differ in the depth at which they give up: from 3.13 on, such a text is only cut off.
+        ("[" * 1000, "nested too deeply|perhaps cut off"),
         ('{"samples":1,"samples":2}', "a key is given twice"),
         ('{"samples":1e999}', "schema_version is missing"),
         ("  ", "empty"),

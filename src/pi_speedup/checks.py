@@ -22,6 +22,8 @@ _LEAST_SECONDS = 3.0
 _MOST_IMBALANCE = 1.25
 # More than p Pis can give: noise up to a twentieth, and beyond it a base case that was slowed down.
 _MOST_EFFICIENCY = 1.05
+# The same work on the same Pi within a minute: undisturbed runs came within a tenth of each other.
+_MOST_SPEED_CHANGE = 1.15
 # Two clocks read one after the other, and one of them slewed by NTP.
 _CLOCK_TOLERANCE_SECONDS = 0.01
 _CLOCK_TOLERANCE_SHARE = 0.01
@@ -54,6 +56,7 @@ def run_checks(folder: RunFolder, pi: PiEstimate, best_efficiency: float) -> tup
         _imbalance(folder.pods),
         _short_run(folder),
         _superlinear(best_efficiency),
+        _speed_changed(folder),
         _baseline_host(folder),
         _baseline_runtime(folder.baselines),
         _image_differs(folder),
@@ -187,6 +190,32 @@ def _superlinear(best_efficiency: float) -> Check:
         [figures] if best_efficiency > _MOST_EFFICIENCY else [],
         good=figures,
         meaning="the base case was slower than it should be, so the speedup is too high",
+    )
+
+
+def _speed_changed(folder: RunFolder) -> Check:
+    # CPU time does not show it: a hot Pi, or a virtual machine on a busy host, does less in a second of it.
+    host = folder.run.baseline_pi
+    rates = {
+        _who(result): result.worker.samples / result.worker.duration_seconds
+        for result in (*folder.pods, *folder.baselines)
+        if result.host == host
+    }
+    title = "The Pi that ran alone was as fast alone as with the others"
+    if len(rates) < 2:
+        return Check("speed_changed", title, "unknown", f"{len(rates)} run on {host}: nothing to compare")
+    slowest, fastest = min(rates, key=rates.__getitem__), max(rates, key=rates.__getitem__)
+    ratio = rates[fastest] / rates[slowest]
+    figures = (
+        f"fastest {fastest} ({rates[fastest]:,.0f} samples/s), slowest {slowest} "
+        f"({rates[slowest]:,.0f} samples/s): {ratio:.2f} to 1"
+    )
+    return _check(
+        "speed_changed",
+        title,
+        [figures] if ratio > _MOST_SPEED_CHANGE else [],
+        good=figures,
+        meaning="heat or other work changed its speed during the run, and the speedup with it",
     )
 
 

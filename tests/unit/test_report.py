@@ -86,6 +86,11 @@ FLAGGED: dict[str, tuple[dict[str, Edit | None], str, str]] = {
         "superlinear",
         "127.0%",
     ),
+    "a Pi slower alone than with the others": (
+        {STRONG: work(duration_seconds=40.0, cpu_seconds=39.0)},
+        "speed_changed",
+        "slowest base case strong on pi-1",
+    ),
     "base case elsewhere": ({STRONG: put(host="pi-2")}, "baseline_host", "pi-1 was asked for"),
     "base case on a stranger": ({"run.json": put(baseline_pi="nas")}, "baseline_host", "not one of the Pis"),
     "base case without container": (

@@ -9,7 +9,7 @@ VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
 LAB ?= $(CURDIR)/.lab
 # About half a minute of computing on a lab of three virtual Pis of half a core.
-DEMO_SAMPLES_PER_POD ?= 12000000
+DEMO_SAMPLES_PER_POD ?= 18000000
 
 # Ansible and its tools call each other by name; a caller's own Ansible settings stay out.
 export PATH := $(BIN):$(PATH)

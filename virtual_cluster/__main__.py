@@ -22,6 +22,7 @@ from virtual_cluster.folder import LabFolder
 
 if TYPE_CHECKING:
     from virtual_cluster import lab
+    from virtual_cluster.progress import Progress
 
 _EXEC_FAILED = 125  # as in docker run: not the command's own failure
 _NOT_WELL = 3  # as in systemctl status: it does not run, or not all of it
@@ -37,6 +38,13 @@ def _pi_count(text: str) -> int:
     count = int(text)
     if not 1 <= count <= pis.MAXIMUM:
         raise argparse.ArgumentTypeError(f"must be 1 to {pis.MAXIMUM}, not {count}")
+    return count
+
+
+def _container_count(text: str) -> int:
+    count = int(text)
+    if not 1 <= count <= 20:
+        raise argparse.ArgumentTypeError(f"must be 1 to 20, not {count}")
     return count
 
 
@@ -83,7 +91,34 @@ def parser() -> argparse.ArgumentParser:
     kubectl = command("kubectl", "run the lab's kubectl as administrator")
     kubectl.add_argument("words", metavar="-- ARGUMENTS", nargs="*", help="arguments for kubectl")
     commands.add_parser("build", help="build the Kubernetes binary if need be and print its path")
+    _add_containers(commands)
     return main_parser
+
+
+def _add_containers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = (
+        "Pis one can log in to: containers with sshd, kubelet, containerd and Docker (needs Docker and root)"
+    )
+    containers = commands.add_parser("containers", help=text, description=text)
+    actions = containers.add_subparsers(dest="action", required=True)
+
+    def action(name: str, text: str) -> argparse.ArgumentParser:
+        added = actions.add_parser(name, help=text, description=text)
+        added.add_argument(
+            "--dir",
+            type=Path,
+            default=default_dir(os.environ).with_name("containers"),
+            help="folder of inventory and keys (default: %(default)s)",
+        )
+        return added
+
+    up = action("up", "start the Pis and wait until they are Ready")
+    up.add_argument("--pis", type=_container_count, default=3, help="how many Pis (default: %(default)s)")
+    up.add_argument("--cpus", type=_cpus, default=0.5, help="cores of each (default: %(default)s)")
+    up.add_argument("--prefix", default="", help="put before the containers' names, pi-1, pi-2, …")
+    up.add_argument("--base", metavar="IMAGE", help="a Debian bookworm to build on, instead of the usual one")
+    action("status", "show containers and Pis; exit code 3 unless all is well")
+    action("down", "remove containers, network and files")
 
 
 def main(arguments: list[str]) -> int:
@@ -130,6 +165,8 @@ def _run(options: argparse.Namespace) -> int:
                 return _print_status(lab.status(_folder(options)), options.json)
             case "kubectl":
                 lab.kubectl(_folder(options), options.words)
+            case "containers":
+                return _run_containers(options, progress)
             case "build":
                 print(find_components(progress).commands["kube-apiserver"][0])
     except KeyboardInterrupt:
@@ -137,6 +174,24 @@ def _run(options: argparse.Namespace) -> int:
         return 130
     finally:
         progress.close()
+    return 0
+
+
+def _run_containers(options: argparse.Namespace, progress: Progress) -> int:
+    from virtual_cluster.containers import cluster
+
+    path: Path = options.dir
+    ours = cluster.Cluster(path.expanduser().absolute())
+    match options.action:
+        case "up":
+            request = cluster.Request(options.pis, options.cpus, options.prefix, options.base)
+            cluster.up(ours, request, progress)
+        case "down":
+            print(f"Removed the Pis of {ours.path}" if cluster.down(ours) else f"No Pis of {ours.path}")
+        case "status":
+            found = cluster.status(ours)
+            print(cluster.render_status(found))
+            return 0 if found.well else _NOT_WELL
     return 0
 
 

@@ -14,9 +14,10 @@ _TIMEOUT_SECONDS = 5.0
 
 
 class Api:
-    """Requests to the API server on 127.0.0.1, each over a connection of its own."""
+    """Requests to the API server, each over a connection of its own."""
 
-    def __init__(self, port: int, authority: Path, user: KeyPair) -> None:
+    def __init__(self, address: str, port: int, authority: Path, user: KeyPair) -> None:
+        self._address = address
         self._port = port
         self._context = ssl.create_default_context(cafile=str(authority))
         self._context.load_cert_chain(user.certificate, user.key)
@@ -24,7 +25,7 @@ class Api:
     def request(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
         """Status and body of the answer; OSError or HTTPException if there is none within 5 s."""
         connection = http.client.HTTPSConnection(
-            "127.0.0.1", self._port, timeout=_TIMEOUT_SECONDS, context=self._context
+            self._address, self._port, timeout=_TIMEOUT_SECONDS, context=self._context
         )
         try:
             headers = {"Content-Type": "application/json", "Accept": "application/json"}

@@ -1,8 +1,8 @@
 """The Kubernetes components: built once per user from Go modules, or taken from a ready-made folder.
 
-One binary holds etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kubectl; its first
-argument chooses. It lies in ${XDG_CACHE_HOME:-~/.cache}/pi-speedup/, keyed by the Kubernetes version and
-the hash of its sources.
+One binary holds etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubelet and kubectl; its
+first argument chooses. It lies in ${XDG_CACHE_HOME:-~/.cache}/pi-speedup/, keyed by the Kubernetes version
+and the hash of its sources.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,8 @@ from virtual_cluster.processes import adopt_orphans, before_exec, kill_descendan
 from virtual_cluster.progress import Progress
 
 NAMES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+# Where pods are real containers.
+NAMES_WITH_KUBELET = (*NAMES, "kubelet")
 SOURCES = Path(__file__).resolve().parent / "kubernetes"
 # The ecosystem's name for a folder of ready-made components.
 ASSETS_VARIABLE = "KUBEBUILDER_ASSETS"
@@ -93,21 +95,21 @@ def source_key(folder: Path) -> str:
     return digest.hexdigest()[:12]
 
 
-def find_components(progress: Progress) -> Components:
+def find_components(progress: Progress, names: Sequence[str] = NAMES) -> Components:
     """The components, built first if need be (minutes).
 
     Raises LabError if the build fails or a ready-made folder is not complete.
     """
     assets = os.environ.get(ASSETS_VARIABLE)
     if assets:
-        return _ready_made(Path(assets))
+        return _ready_made(Path(assets), names)
     version = module_version((SOURCES / "go.mod").read_text())
     binary = _built(version, progress)
-    return Components(version, {name: (str(binary), name) for name in NAMES})
+    return Components(version, {name: (str(binary), name) for name in names})
 
 
-def _ready_made(folder: Path) -> Components:
-    missing = [name for name in NAMES if not os.access(folder / name, os.X_OK)]
+def _ready_made(folder: Path, names: Sequence[str]) -> Components:
+    missing = [name for name in names if not os.access(folder / name, os.X_OK)]
     if missing:
         raise LabError(
             f"{ASSETS_VARIABLE}={folder} lacks {', '.join(missing)}. "
@@ -122,7 +124,7 @@ def _ready_made(folder: Path) -> Components:
         raise LabError(
             f"{server} --version does not answer with a version. Next: replace it, or unset {ASSETS_VARIABLE}"
         )
-    return Components(found[0], {name: (str(folder / name),) for name in NAMES})
+    return Components(found[0], {name: (str(folder / name),) for name in names})
 
 
 def _built(version: str, progress: Progress) -> Path:

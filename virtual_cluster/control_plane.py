@@ -57,12 +57,17 @@ def etcd_flags(data: Path) -> list[str]:
     ]
 
 
-def api_server_flags(pki: Pki, sockets: Path, port: int, audit_policy: Path, audit_log: Path) -> list[str]:
-    """Flags of kube-apiserver on 127.0.0.1:`port`, with etcd's socket in the folder `sockets`."""
+def api_server_flags(
+    pki: Pki, sockets: Path, address: str, port: int, audit_policy: Path, audit_log: Path
+) -> list[str]:
+    """Flags of kube-apiserver, with etcd's socket in the folder `sockets`.
+
+    It listens on `address`, and where that is not 127.0.0.1 on loopback as well.
+    """
     return [
         f"--etcd-servers=unix://{sockets / _CLIENT_SOCKET}",
-        "--bind-address=127.0.0.1",
-        "--advertise-address=127.0.0.1",
+        f"--bind-address={address if address == '127.0.0.1' else '0.0.0.0'}",
+        f"--advertise-address={address}",
         f"--secure-port={port}",
         "--permit-port-sharing",  # the supervisor holds the port until the lab's end, so nobody else gets it
         "--endpoint-reconciler-type=none",  # an endpoint on a loopback address is refused
@@ -91,10 +96,11 @@ def _client_flags(kubeconfig: Path) -> list[str]:
     return [f"--kubeconfig={kubeconfig}", "--leader-elect=false", "--secure-port=0", *rates]
 
 
-def controller_manager_flags(pki: Pki, kubeconfig: Path) -> list[str]:
+def controller_manager_flags(pki: Pki, kubeconfig: Path, *extra: str) -> list[str]:
     """Flags of kube-controller-manager."""
     return [
         *_client_flags(kubeconfig),
+        *extra,
         "--use-service-account-credentials",
         f"--service-account-private-key-file={pki.service_accounts.key}",
         f"--root-ca-file={pki.authority}",

@@ -335,7 +335,9 @@ def _ready_nodes(folder: LabFolder, state: State) -> frozenset[str]:
     certificates = folder.control_plane
     admin = KeyPair(certificates / "admin.crt", certificates / "admin.key")
     try:
-        return Api(int(state.server.rpartition(":")[2]), certificates / "ca.crt", admin).ready_nodes()
+        return Api(
+            "127.0.0.1", int(state.server.rpartition(":")[2]), certificates / "ca.crt", admin
+        ).ready_nodes()
     except (OSError, http.client.HTTPException):
         return frozenset()
 

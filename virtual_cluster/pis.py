@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from virtual_cluster.virtual_pi.config import Pi
 
 if TYPE_CHECKING:
-    from virtual_cluster.pki import Pki  # costly to import for the command line
+    from virtual_cluster.pki import KubeletKeys, Pki  # costly to import for the command line
 
 MAXIMUM = 300
 _MEMORY_BYTES = 4 * 1024**3
@@ -40,16 +40,23 @@ def create(count: int, cpus: float, architecture: str, port: int) -> tuple[Pi, .
 
 
 def daemon_config(
-    pis: Sequence[Pi], pki: Pki, *, server: str, control_socket: Path, folder: Path, kubernetes_version: str
+    pis: Sequence[Pi],
+    pki: Pki,
+    keys: KubeletKeys,
+    *,
+    server: str,
+    control_socket: Path,
+    folder: Path,
+    kubernetes_version: str,
 ) -> dict[str, object]:
     """What `python -m virtual_cluster.virtual_pi --config FILE` reads, ready for JSON."""
     return {
         "server": server,
         "ca": str(pki.authority),
-        "client_cert": str(pki.pis_client.certificate),
-        "client_key": str(pki.pis_client.key),
-        "serving_cert": str(pki.pis_serving.certificate),
-        "serving_key": str(pki.pis_serving.key),
+        "client_cert": str(keys.client.certificate),
+        "client_key": str(keys.client.key),
+        "serving_cert": str(keys.serving.certificate),
+        "serving_key": str(keys.serving.key),
         "client_ca": str(pki.kubelet_client_authority),
         "control_socket": str(control_socket),
         "dir": str(folder),

@@ -93,8 +93,11 @@ class Supervisor:
         for directory in (folder.control_plane, folder.etcd, folder.pis, folder.log("any").parent):
             directory.mkdir(mode=0o700, exist_ok=True)
         virtual_pis = pis.create(spec.pis, spec.cpus, spec.architecture, port)
-        keys = pki.create(folder.control_plane, [pi.address for pi in virtual_pis])
-        api = Api(port, keys.authority, keys.admin)
+        # One process plays all kubelets, under one identity.
+        addresses = [pi.address for pi in virtual_pis]
+        kubelets = pki.Kubelet("virtual-pis", "virtual-pis", "pi-speedup", addresses)
+        keys = pki.create(folder.control_plane, [kubelets])
+        api = Api("127.0.0.1", port, keys.authority, keys.admin)
         self._write_kubeconfigs(server, port, keys)
 
         _report(progress=f"Starting Kubernetes {spec.version}")
@@ -102,7 +105,9 @@ class Supervisor:
         audit_policy.write_text(control_plane.AUDIT_POLICY)
         etcd_sockets = Path(spec.etcd_sockets)
         self._spawn("etcd", control_plane.etcd_flags(folder.etcd / "data"), cwd=etcd_sockets)
-        flags = control_plane.api_server_flags(keys, etcd_sockets, port, audit_policy, folder.audit_log)
+        flags = control_plane.api_server_flags(
+            keys, etcd_sockets, "127.0.0.1", port, audit_policy, folder.audit_log
+        )
         self._spawn("kube-apiserver", flags)
         self._await(
             lambda: api.succeeds("GET", "/readyz"),
@@ -126,6 +131,7 @@ class Supervisor:
         config = pis.daemon_config(
             virtual_pis,
             keys,
+            keys.kubelets[kubelets.name],
             server=server,
             control_socket=Path(spec.control_socket),
             folder=folder.pis,

@@ -1,9 +1,10 @@
-// Command kubernetes is the control plane of the lab, and kubectl, in one
+// Command kubernetes is the control plane, the kubelet and kubectl in one
 // static binary: its first argument names the component to be. Each component
 // is the upstream one, unmodified, and takes the upstream flags.
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -18,6 +19,7 @@ import (
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
 
 // Each runs the component on os.Args and returns its exit code.
@@ -26,12 +28,14 @@ var components = map[string]func() int{
 	"kube-apiserver":          func() int { return cli.Run(apiserver.NewAPIServerCommand()) },
 	"kube-controller-manager": func() int { return cli.Run(controllermanager.NewControllerManagerCommand()) },
 	"kube-scheduler":          func() int { return cli.Run(scheduler.NewSchedulerCommand()) },
-	"kubectl":                 runKubectl,
+	// It sets up signals itself, and a second set-up panics: no context with signals here.
+	"kubelet": func() int { return cli.Run(kubelet.NewKubeletCommand(context.Background())) },
+	"kubectl": runKubectl,
 }
 
 func main() {
 	if len(os.Args) < 2 || components[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: kubernetes etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubectl [flags]")
+		fmt.Fprintln(os.Stderr, "usage: kubernetes etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubelet|kubectl [flags]")
 		os.Exit(2)
 	}
 	run := components[os.Args[1]]

@@ -14,8 +14,8 @@ _TICK_SECONDS = 0.004
 _SCAN_TICKS = 5
 # What a Pi may save up while others have its share of the machine; 10 ms starved contended runs.
 BURST_SECONDS = 0.1
-# As of a Linux CPU quota. Going on at the first token would switch a lone process at each tick; on a virtual
-# machine its CPU time then bought up to a quarter less work than that of three processes at once.
+# As of a Linux CPU quota, so that a process runs and rests in turns of some 50 ms. Going on at the first
+# token would switch it at each tick.
 _PERIOD_SECONDS = 0.1
 
 

@@ -1,0 +1,1 @@
+"""Virtual Pis one can log in to: containers with sshd, kubelet, containerd and Docker."""

@@ -119,6 +119,8 @@ def _add_containers(commands: argparse._SubParsersAction[argparse.ArgumentParser
     up.add_argument("--base", metavar="IMAGE", help="a Debian bookworm to build on, instead of the usual one")
     action("status", "show containers and Pis; exit code 3 unless all is well")
     action("down", "remove containers, network and files")
+    kubectl = action("kubectl", "run kubectl as administrator")
+    kubectl.add_argument("words", metavar="-- ARGUMENTS", nargs="*", help="arguments for kubectl")
 
 
 def main(arguments: list[str]) -> int:
@@ -188,6 +190,8 @@ def _run_containers(options: argparse.Namespace, progress: Progress) -> int:
             cluster.up(ours, request, progress)
         case "down":
             print(f"Removed the Pis of {ours.path}" if cluster.down(ours) else f"No Pis of {ours.path}")
+        case "kubectl":
+            cluster.kubectl(ours, options.words, progress)
         case "status":
             found = cluster.status(ours)
             print(cluster.render_status(found))

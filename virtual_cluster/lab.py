@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -34,6 +33,7 @@ from virtual_cluster.folder import (
     write_spec,
 )
 from virtual_cluster.inventory import PACKAGE
+from virtual_cluster.kubectl import become
 from virtual_cluster.pki import KeyPair
 from virtual_cluster.progress import Progress
 
@@ -347,12 +347,4 @@ def kubectl(folder: LabFolder, arguments: list[str]) -> NoReturn:
     spec = read_spec(folder)
     if spec is None:
         raise LabError(f"no lab in {folder.path}. Next: {_command('up', folder)}")
-    program, *words = spec.commands["kubectl"]
-    environment = {**os.environ, "KUBECONFIG": str(folder.kubeconfig)}
-    processes.restore_signals()
-    try:
-        os.execve(program, [Path(program).name, *words, *arguments], environment)
-    except OSError as error:
-        raise LabError(
-            f"cannot run {program}: {error.strerror}. Next: take the lab down and up again"
-        ) from error
+    become(spec.commands["kubectl"], folder.kubeconfig, arguments)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from virtual_cluster import kubeconfig, pki
 from virtual_cluster.api import Api
@@ -21,6 +22,7 @@ from virtual_cluster.containers.images import Images, find_images
 from virtual_cluster.containers.pis import API_PORT, ContainerPi, Files
 from virtual_cluster.errors import LabError
 from virtual_cluster.folder import write_private
+from virtual_cluster.kubectl import become
 from virtual_cluster.progress import Progress
 
 _LABEL = "pi-speedup.cluster"
@@ -283,6 +285,15 @@ def down(cluster: Cluster) -> bool:
     if there:
         shutil.rmtree(cluster.path)
     return bool(containers) or bool(networks) or there
+
+
+def kubectl(cluster: Cluster, arguments: Sequence[str], progress: Progress) -> NoReturn:
+    """Become kubectl, with the administrator's kubeconfig."""
+    if not cluster.kubeconfig.exists():
+        raise LabError(
+            f"no Pis of {cluster.path}. Next: python -m virtual_cluster containers up --dir {cluster.path}"
+        )
+    become(find_components(progress).commands["kubectl"], cluster.kubeconfig, arguments)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,5 +51,6 @@ class ActionModule(ActionBase):
             if arguments["latest"]:
                 link_as_latest(folder)
         except (OSError, ValueError) as error:
-            raise AnsibleActionFail(str(error)) from error
+            # Ansible would print the cause, and its own one, behind the line.
+            raise AnsibleActionFail(str(error)) from None
         return {"changed": bool(written), "written": written}

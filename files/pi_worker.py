@@ -12,7 +12,7 @@ success it prints three lines:
 The end mark proves the measurement whole: a log that was cut in the middle of
 a line still reads as success to whoever fetched it.
 
-Exit codes: 0 measured, 2 bad arguments, 1 anything else, 143 on SIGTERM.
+Exit codes: 0 measured, 2 bad arguments, 124 over its deadline, 143 on SIGTERM, 1 anything else.
 """
 
 from __future__ import annotations
@@ -126,6 +126,25 @@ def positive_integer(text: str) -> int:
     return int(text)
 
 
+def deadline_in_seconds(text: str) -> int:
+    """Return text as an int that the system's timer takes; argparse type."""
+    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) == 0:
+        raise argparse.ArgumentTypeError("{!r} is not whole seconds, at least 1".format(text[:80]))
+    return int(text)
+
+
+def give_up_after(seconds: int) -> None:
+    """End this program by itself, wherever it is then, once seconds of real time have passed."""
+    words = "pi_worker: not finished after {} s, so it ended itself\n".format(seconds).encode()
+
+    def give_up(*_: object) -> NoReturn:
+        os.write(2, words)
+        os._exit(124)
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
 def parse_arguments(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
     """Return the parsed command line; exit 2 with one line where it is wrong."""
     label = matching(r"[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?", "a name of letters, digits and dashes")
@@ -144,6 +163,12 @@ def parse_arguments(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
     parser.add_argument("--node", type=node_name, help="name of the Pi; default: NODE_NAME")
     parser.add_argument(
         "--termination-log", metavar="PATH", help="also write the measurement's JSON to this file"
+    )
+    parser.add_argument(
+        "--deadline-seconds",
+        metavar="SECONDS",
+        type=deadline_in_seconds,
+        help="end after this time even if whoever started the worker is gone; default: never",
     )
     options = parser.parse_args(arguments)
 
@@ -167,6 +192,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
     # As PID 1 of a container Python would ignore SIGTERM, and a deadline would cost the whole grace period.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
     options = parse_arguments(arguments)
+    if options.deadline_seconds is not None:
+        give_up_after(options.deadline_seconds)
     result = measure(
         options.run_id,
         options.stream,

@@ -52,6 +52,7 @@ class FilterModule:
             "speedup": _plainly(_speedup),
             "node_readiness": _plainly(node_readiness.node_readiness),
             "baseline_cases": _plainly(baseline.baseline_cases),
+            "left_containers": _plainly(baseline.left_containers),
             "container_image": _plainly(baseline.container_image),
             "baseline_files": _plainly(baseline.baseline_files),
         }

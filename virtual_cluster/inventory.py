@@ -29,6 +29,8 @@ def render(pis: Sequence[Pi], folder: Path, kubeconfig: Path) -> str:
                     "benchmark_caveat": "virtual Pis: says nothing about real hardware",
                     "benchmark_architecture": first.architecture,
                     "benchmark_cpu_limit_cores": first.cpus,
+                    # A virtual Pi is no machine that one can log in to.
+                    "benchmark_host_checks": False,
                     "benchmark_baseline_runtime": "process",
                     "benchmark_baseline_command_prefix": run_on_first,
                     # The interpreter that the pods' image stands for: both sides then run the same Python.

@@ -146,8 +146,12 @@ class Tracker:
     def _by_job(self, verdict: JobVerdict) -> Ending:
         if verdict.outcome == "complete":
             return Ending("complete", verdict.reason, verdict.message)
-        # A failed pod says more than "Job has failed indexes"; deleted ones are the Job's own doing.
-        failed = [item for item in self.obstacles() if item.kind == "failed"]
+        # A pod says more than "Job has failed indexes": one that failed, else one that was deleted, as on a
+        # lost Pi. With other verdicts it is the Job that deletes its pods.
+        obstacles = self.obstacles()
+        failed = [item for item in obstacles if item.kind == "failed"]
+        if not failed and verdict.reason == "FailedIndexes":
+            failed = [item for item in obstacles if item.kind == "deleted"]
         if failed and verdict.reason != "DeadlineExceeded":
             return _by_obstacles(failed)
         return Ending(

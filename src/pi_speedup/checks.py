@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,8 @@ _MOST_SPEED_CHANGE = 1.15
 # Two clocks read one after the other, and one of them slewed by NTP.
 _CLOCK_TOLERANCE_SECONDS = 0.01
 _CLOCK_TOLERANCE_SHARE = 0.01
+# An image's id; a Pi's runtime that isn't containerd may leave out sha256: before a configuration's digest.
+_IMAGE_ID = re.compile(r"(?:[-a-z]+://)?(?:(?P<name>.+)@sha256:|(?:sha256:)?)(?P<hex>[0-9a-f]{64})")
 # Names shown in one text; a hundred Pis would fill the page.
 _SHOWN = 5
 
@@ -260,26 +263,79 @@ def _image_differs(folder: RunFolder) -> Check:
     names = {_image_name(result.image) for result in containers}
     if len(names) > 1:
         return _check(code, title, _who_had_what(containers, lambda r: _image_name(r.image)), "", meaning)
-    # Manifest and configuration digests name the same image differently: only the former are compared.
-    digests = [_manifest_digest(result.image_id) for result in containers]
-    if None in digests:
+    groups = _same_images(containers)
+    if len(groups) == 1 and groups[0].digests:
+        digests = sorted(groups[0].digests)
         return Check(
-            code, title, "unknown", f"same name {_listed(names)}, but not every side told its digest"
+            code, title, "pass", f"{_listed(names)}, {_listed(_digest_words(*found) for found in digests)}"
         )
-    if len(set(digests)) > 1:
-        return _check(code, title, _who_had_what(containers, lambda r: str(r.image_id)), "", meaning)
-    return Check(code, title, "pass", f"{_listed(names)}, {digests[0]}")
+    # Of different kinds they say nothing about each other: a configuration is not its manifest.
+    told = Counter(kind for group in groups for kind in {kind for kind, _ in group.digests})
+    comparable = {kind for kind, tellers in told.items() if tellers > 1}
+    if comparable:
+        found = [
+            f"{_listed(map(_who, group.results))} had "
+            + _listed(_digest_words(*digest) for digest in sorted(group.digests) if digest[0] in comparable)
+            for group in groups
+            if any(kind in comparable for kind, _ in group.digests)
+        ]
+        return _check(code, title, found, "", meaning)
+    told_by = [
+        f"{_listed(map(_who, group.results))} told "
+        + (_listed(sorted({f"the {kind}'s digest" for kind, _ in group.digests}), " and ") or "no digest")
+        for group in groups
+    ]
+    return Check(
+        code,
+        title,
+        "unknown",
+        f"same name {_listed(names)}, but no digest to compare: {_listed(told_by, '; ')}",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _SameImage:
+    """Results that had the same image, and all (kind, digest) by which they knew it."""
+
+    digests: frozenset[tuple[str, str]]
+    results: tuple[Result, ...]
+
+
+def _same_images(results: Sequence[Result]) -> list[_SameImage]:
+    """Group results that share a digest, or do so by way of others; those that told none share that."""
+    groups: list[_SameImage] = []
+    for result in results:
+        digests = frozenset(digest for image_id in result.image_ids if (digest := _digest(image_id)))
+        same = [group for group in groups if group.digests & digests or (not group.digests and not digests)]
+        groups = [group for group in groups if group not in same]
+        groups.append(
+            _SameImage(
+                digests.union(*(group.digests for group in same)),
+                (*(member for group in same for member in group.results), result),
+            )
+        )
+    return groups
+
+
+def _digest(image_id: str) -> tuple[str, str] | None:
+    """Return what an image's id is the digest of, and the digest; None for an id of another form.
+
+    A runtime that pulled an image names it NAME@sha256:MANIFEST, one that built or imported it
+    sha256:CONFIGURATION. In front there may be a scheme, such as docker-pullable://.
+    """
+    found = _IMAGE_ID.fullmatch(image_id)
+    if not found:
+        return None
+    return "manifest" if found["name"] else "configuration", f"sha256:{found['hex']}"
+
+
+def _digest_words(kind: str, digest: str) -> str:
+    return f"{kind} {digest}"
 
 
 def _image_name(image: str | None) -> str:
     # Docker's short form of the same name.
     return (image or "unnamed").removeprefix("docker.io/").removeprefix("library/")
-
-
-def _manifest_digest(image_id: str | None) -> str | None:
-    if image_id is None or "@sha256:" not in image_id:
-        return None
-    return "sha256:" + image_id.rsplit("@sha256:", 1)[1]
 
 
 def _python_differs(folder: RunFolder) -> Check:

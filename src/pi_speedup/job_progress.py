@@ -22,6 +22,8 @@ PATIENCE_SECONDS: Mapping[str, float] = {
     # The kubelet pulls a second time 10 s after the first failure: a registry may hiccup once.
     "pull": 12,
     "config": 0,
+    # The same reason in words that pass by: a kubelet that has just started, a Pi whose disk is slow.
+    "settling": 30,
     # A Pi that was just freed or just became Ready is not yet known to the scheduler.
     "unschedulable": 5,
     # Other pods may fail or finish in the same instant, and the Job's own verdict says more.
@@ -32,28 +34,72 @@ PATIENCE_SECONDS: Mapping[str, float] = {
     # A kubelet reports this while its ConfigMap cache is still filling.
     "mount": 10,
     "sandbox": 20,
+    # The kubelet tries again within seconds; what the Pi's kernel lacks it will not get.
+    "container": 10,
 }
 
+_MORE_MEMORY = "raise the memory limit (benchmark_memory_limit_mib)"
+_BRING_BACK = "the Pi was lost or stopped: check its power, network and k3s-agent, then run again"
+_MAKE_ROOM = "make room on that Pi (kubectl describe node says what is used), then run again"
+_TRY_AGAIN = "see who removed it (kubectl get events), then run again"
+
+# By kind of obstacle; a reason that says more comes first.
 NEXT_STEPS: Mapping[str, str] = {
     "image": "check the image's name, and that the Pi reaches its registry: crictl pull on the Pi",
     "pull": "check the image's name, and that the Pi reaches its registry: crictl pull on the Pi",
     "config": "change the image or the pod's settings as the message says",
+    "settling": "look at the Pi's disk and container runtime: journalctl -u k3s-agent",
     "unschedulable": "make room on the Pis, or let them take pods (kubectl uncordon), and run again",
     "failed": "read the pod's log",
-    "OOMKilled": "raise the memory limit",
     "deleted": "look at the Pi and at the events, then run again",
-    "forbidden": "use a namespace whose rules admit this pod, or take the rule away",
+    "forbidden": "use a namespace whose rules admit this pod (benchmark_namespace), or take the rule away",
     "not created": "read the Job's events: kubectl describe job",
     "mount": "look whether the ConfigMap is still there, then run again",
     "sandbox": "look at the Pi's container runtime and network: journalctl -u k3s-agent",
+    "container": "look at the Pi's container runtime (journalctl -u k3s-agent), and that its kernel is "
+    "started with cgroup_memory=1 cgroup_enable=memory",
+    # A pod that failed.
+    "OOMKilled": _MORE_MEMORY,
+    "Killed": f"{_MORE_MEMORY}, or see what else stopped it on that Pi",
+    "StartError": "see that the image holds python3 for this kind of Pi",
+    "Evicted": _MAKE_ROOM,
+    "OutOfcpu": _MAKE_ROOM,
+    "OutOfmemory": _MAKE_ROOM,
+    "OutOfpods": _MAKE_ROOM,
+    "Terminated": _BRING_BACK,
+    "NodeShutdown": _BRING_BACK,
+    "ContainerStatusUnknown": _BRING_BACK,
+    # A pod that was deleted: reasons of its condition DisruptionTarget.
+    "DeletionByTaintManager": _BRING_BACK,
+    "DeletionByPodGC": _BRING_BACK,
+    "TerminationByKubelet": _MAKE_ROOM,
+    "PreemptionByScheduler": _MAKE_ROOM,
+    "EvictionByEvictionAPI": "someone drained the Pi: kubectl uncordon it, then run again",
+    "Deleted": _TRY_AGAIN,
 }
 
-_IMAGE_REASONS = frozenset({"InvalidImageName", "ErrImageNeverPull", "ImageInspectError"})
-_PULL_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff"})
+_IMAGE_REASONS = frozenset(
+    {"InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "SignatureValidationFailed"}
+)
+_PULL_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"})
 _CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 # The registry's own word that trying again is of no use.
 _NO_SUCH_IMAGE = re.compile(r"not found|manifest unknown|denied|unauthorized|no match for platform")
 _VERDICTS = frozenset({"Complete", "Failed", "FailureTarget"})
+_SETTLING = re.compile(
+    r"services have not yet been read|failed to sync|timed out waiting|deadline exceeded|is reserved for"
+)
+# 128 + SIGKILL: the kernel's, for want of memory, is not always recognised as such.
+_KILLED = 137
+_NO_MEMORY_TO_START = re.compile(r"OOM-killed|memory limit too low|Minimum memory limit")
+# What the admission says while a namespace's account or quota is still being made.
+_BEING_MADE = re.compile(r"error looking up service account|status unknown for quota")
+_EVENT_KINDS = {
+    "FailedMount": "mount",
+    "FailedCreatePodSandBox": "sandbox",
+    "NetworkNotReady": "sandbox",
+    "FailedCreatePodContainer": "container",
+}
 _FORBIDDEN = re.compile(r"forbidden|violates PodSecurity|exceeded quota|denied the request")
 
 
@@ -158,18 +204,38 @@ def _waiting(pod: KubeObject) -> tuple[str, str] | None:
 
 
 def _failure(pod: KubeObject) -> tuple[str, str]:
-    """Return a failed pod's reason and a sentence with its exit code."""
-    terminated = _container(pod, "terminated")
+    """Return a failed pod's reason and a sentence with its exit code, if there is one."""
     status = pod["status"]
-    if not terminated:
-        # Refused or evicted by the kubelet: there never was a container, or its end was not recorded.
-        reason = one_line(status.get("reason") or "Failed", 60)
+    if status.get("reason"):
+        # Refused, evicted or shut down by the kubelet, whose words say more than an exit code.
+        reason = one_line(status["reason"], 60)
         return reason, one_line(status.get("message") or reason)
+    terminated = _container(pod, "terminated")
+    if not terminated:
+        return "Failed", "Failed"
     reason = one_line(terminated.get("reason") or "Error", 60)
     words = f"exit code {terminated.get('exitCode')}, {reason}"
+    disrupted = _disruption(pod)
+    if disrupted:
+        return disrupted[0], one_line(f"{disrupted[1]} ({words})")
+    if terminated.get("exitCode") == _KILLED and reason == "Error":
+        reason, words = "Killed", f"{words} (killed)"
     # The worker's own message is JSON and belongs to a success; a runtime's message explains the exit code.
     message = terminated.get("message") or ""
+    if _NO_MEMORY_TO_START.search(message):
+        reason = "OOMKilled"
     return reason, one_line(f"{words}: {message}" if message and not message.startswith("{") else words)
+
+
+def _disruption(pod: KubeObject) -> tuple[str, str] | None:
+    """Return reason and message of a pod's deletion or eviction by others, None if it had none."""
+    for condition in pod.get("status", {}).get("conditions") or ():
+        if condition["type"] == "DisruptionTarget" and condition.get("status") == "True":
+            reason = one_line(condition.get("reason") or "Deleted", 60)
+            return reason, one_line(condition.get("message") or reason)
+    if pod["metadata"].get("deletionTimestamp"):
+        return "Deleted", "the pod was deleted before it finished"
+    return None
 
 
 def has_started(pod: KubeObject) -> bool:
@@ -194,11 +260,10 @@ def pod_obstacle(pod: KubeObject) -> Obstacle | None:
         return None
     if phase == "Failed":
         return obstacle("failed", *_failure(pod))
+    disrupted = _disruption(pod)
+    if pod["metadata"].get("deletionTimestamp") and disrupted:
+        return obstacle("deleted", *disrupted)
     conditions = {item["type"]: item for item in pod.get("status", {}).get("conditions") or ()}
-    if pod["metadata"].get("deletionTimestamp"):
-        why = conditions.get("DisruptionTarget", {})
-        message = why.get("message") or "the pod was deleted before it finished"
-        return obstacle("deleted", one_line(why.get("reason") or "Deleted", 60), one_line(message))
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
         return obstacle("unschedulable", "Unschedulable", one_line(scheduled.get("message", "")))
@@ -211,7 +276,7 @@ def pod_obstacle(pod: KubeObject) -> Obstacle | None:
     if reason in _IMAGE_REASONS:
         return obstacle("image", reason, message)
     if reason in _CONFIG_REASONS:
-        return obstacle("config", reason, message)
+        return obstacle("settling" if _SETTLING.search(message) else "config", reason, message)
     return None
 
 
@@ -230,9 +295,10 @@ def event_obstacle(
     if uid == job_uid:
         if reason != "FailedCreate" or len(pods) >= expected:
             return None
-        kind = "forbidden" if _FORBIDDEN.search(message) else "not created"
+        final = _FORBIDDEN.search(message) and not _BEING_MADE.search(message)
+        kind = "forbidden" if final else "not created"
         return Obstacle(kind, f"{expected - len(pods)} of {expected} pods", reason, message)
-    kind = {"FailedMount": "mount", "FailedCreatePodSandBox": "sandbox"}.get(reason, "")
+    kind = _EVENT_KINDS.get(reason, "")
     for pod in pods:
         if kind and pod["metadata"]["uid"] == uid and _phase(pod).startswith("starting"):
             return Obstacle(kind, str(pod_state(pod)), reason, message, pod["metadata"]["name"])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+from pi_speedup.host_checks import throttled_words
+from pi_speedup.host_state import Host, HostState
 from pi_speedup.plain import one_line
 from pi_speedup.report import Comparison, Measurement, Report
 
@@ -68,6 +70,7 @@ def markdown(report: Report) -> str:
         _baselines_section(report),
         _pi_section(report),
         _nodes_section(report),
+        _hosts_section(report),
         _reading_section(report),
     )
     return "\n\n".join(sections) + "\n"
@@ -286,6 +289,53 @@ def _nodes_section(report: Report) -> str:
         names = ", ".join(escape_markdown(name) for name in report.not_in_inventory)
         text += f"\n\nIn the cluster but not in the inventory, so not measured: {names}."
     return f"## The Pis\n\n{text}"
+
+
+def _hosts_section(report: Report) -> str:
+    if not report.hosts:
+        return "## The Pis before and after\n\nNot looked at: `benchmark_host_checks` is false."
+    head = ("Pi", "Model", "Kernel", "Temperature", "Governor", "Clock offset", "Throttled")
+    text = _table(head, [_host_row(host) for host in report.hosts])
+    return (
+        f"## The Pis before and after\n\n{text}\n\n"
+        "An arrow leads from before the run to after it. The clock offset is against the control host, with "
+        "its uncertainty."
+    )
+
+
+def _host_row(host: Host) -> tuple[str, ...]:
+    state = host.before or host.after
+    governors = ", ".join(state.governors) if state is not None else ""
+    return (
+        escape_markdown(host.name),
+        escape_markdown((state and state.model) or "unknown"),
+        escape_markdown((state and state.kernel) or "unknown"),
+        _before_after(host, _temperature),
+        escape_markdown(governors or "unknown"),
+        _before_after(host, _clock_offset),
+        _throttling(host),
+    )
+
+
+def _before_after(host: Host, value: Callable[[HostState], str | None]) -> str:
+    before, after = ((state and value(state)) or "unknown" for state in (host.before, host.after))
+    return before if before == after else f"{before} \N{RIGHTWARDS ARROW} {after}"
+
+
+def _temperature(state: HostState) -> str | None:
+    return None if state.temperature_celsius is None else f"{state.temperature_celsius:.1f} \N{DEGREE SIGN}C"
+
+
+def _clock_offset(state: HostState) -> str:
+    return f"{state.clock_offset_seconds:+.2f} s \N{PLUS-MINUS SIGN} {state.clock_uncertainty_seconds:.2f} s"
+
+
+def _throttling(host: Host) -> str:
+    words = throttled_words(host.before, host.after)
+    if words:
+        return f"**{escape_markdown('; '.join(words))}**"
+    told = [state is not None and state.throttled is not None for state in (host.before, host.after)]
+    return "no" if all(told) else "unknown"
 
 
 def _reading_section(report: Report) -> str:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from pi_speedup import __version__
 from pi_speedup.checks import Check, cpu_cores_used, pods_makespan_seconds, run_checks, same_streams
+from pi_speedup.host_checks import host_run_checks
+from pi_speedup.host_state import Host, read_hosts
 from pi_speedup.results import Node, Result, Run, RunFolder, read_run_folder
 from pi_speedup.scaling import (
     PiEstimate,
@@ -138,15 +140,20 @@ class Report:
     flags: tuple[Flag, ...]
     nodes: tuple[Node, ...]
     not_in_inventory: tuple[str, ...]
+    hosts: tuple[Host, ...]
 
 
 def report_from_files(files: Mapping[str, str]) -> Report:
     """Return the report of the run in `files` (text by relative path); ValueError as read_run_folder."""
-    return build_report(read_run_folder(files))
+    folder = read_run_folder(files)
+    return build_report(folder, read_hosts(files, folder.run.pis))
 
 
-def build_report(folder: RunFolder) -> Report:
-    """Return the report of a run whose files passed; times in seconds, throughput in samples per second."""
+def build_report(folder: RunFolder, hosts: tuple[Host, ...] = ()) -> Report:
+    """Return the report of a run whose files passed; times in seconds, throughput in samples per second.
+
+    hosts: the run's Pis as they were before and after it; none where they were not looked at.
+    """
     comparisons = tuple(
         comparison for baseline in folder.baselines for comparison in _comparisons(folder, baseline)
     )
@@ -156,7 +163,7 @@ def build_report(folder: RunFolder) -> Report:
         independent=not same_streams(folder.pods),
     )
     best = max(comparison.efficiency for comparison in comparisons if comparison.basis == "compute")
-    checks = run_checks(folder, pi, best)
+    checks = (*run_checks(folder, pi, best), *host_run_checks(hosts))
     flags = tuple(Flag(check.code, check.text) for check in checks if check.status == "flag")
     first_start = min(pod.worker.start_epoch_ns for pod in folder.pods)
     return Report(
@@ -182,6 +189,7 @@ def build_report(folder: RunFolder) -> Report:
         flags=flags,
         nodes=folder.nodes,
         not_in_inventory=folder.not_in_inventory,
+        hosts=hosts,
     )
 
 

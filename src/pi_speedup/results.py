@@ -7,7 +7,7 @@ baseline for each wanted scaling. Everything else is refused with one line that 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pi_speedup.fields import Fields, load_object
@@ -26,6 +26,8 @@ RUNTIMES = ("kubernetes", "docker", "podman", "process")
 MAX_FILE_BYTES = 4 * 1024 * 1024
 # What Kubernetes and inventories call a host, pod or container; safe to show anywhere.
 _NAME = r"[-._:A-Za-z0-9]{1,253}"
+# One for the configuration and one for each repository that an image was pulled from.
+_MOST_IMAGE_IDS = 100
 _RESULT_PATH = re.compile(r"results/(pod-(0|[1-9][0-9]{0,8})|baseline-(strong|weak))\.json")
 
 
@@ -85,6 +87,8 @@ class Result:
     runtime: str
     image: str | None
     image_id: str | None
+    # All by which the runtime knows the image: NAME@sha256:MANIFEST, sha256:CONFIGURATION.
+    image_ids: tuple[str, ...]
     cpu_limit_cores: float | None
     wall_seconds: float | None
     worker: WorkerResult
@@ -111,6 +115,7 @@ def baseline_result(
     runtime: str,
     image: str | None,
     image_id: str | None,
+    image_ids: Sequence[str],
     cpu_limit_cores: float | None,
     wall_seconds: float | None,
     run_id: str,
@@ -143,6 +148,7 @@ def baseline_result(
         "runtime": runtime,
         "image": image,
         "image_id": image_id,
+        "image_ids": list(image_ids),
         "cpu_limit_cores": cpu_limit_cores,
         "wall_seconds": wall_seconds,
     }
@@ -260,10 +266,22 @@ def _envelope(data: Fields, worker: WorkerResult) -> Result:
         runtime=data.one_of("runtime", *RUNTIMES),
         image=data.text_or_none("image"),
         image_id=data.text_or_none("image_id", limit=512),
+        image_ids=_image_ids(data),
         cpu_limit_cores=None if limit is None else data.number("cpu_limit_cores", 0.001, 10000),
         wall_seconds=data.seconds_or_none("wall_seconds"),
         worker=worker,
     )
+
+
+def _image_ids(data: Fields) -> tuple[str, ...]:
+    # A pod's status tells one id only, and so did baselines before this field came.
+    if data.data.get("image_ids") is None:
+        image_id = data.text_or_none("image_id", limit=512)
+        return () if image_id is None else (image_id,)
+    image_ids = data.texts("image_ids")
+    if len(image_ids) > _MOST_IMAGE_IDS or any(len(image_id) > 512 for image_id in image_ids):
+        data.fail("image_ids", f"at most {_MOST_IMAGE_IDS} texts of at most 512 characters")
+    return image_ids
 
 
 def _check_belongs(path: str, result: Result, run: Run) -> None:

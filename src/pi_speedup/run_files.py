@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
+
+# The folder, within a run's, for what must not outlive the run.
+PRIVATE = "private"
 
 
 def write_files(folder: Path, files: Mapping[str, object]) -> list[str]:
@@ -36,6 +41,31 @@ def link_as_latest(folder: Path) -> None:
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(folder.name)
     fresh.replace(link)
+
+
+def remove_private(folder: Path) -> list[str]:
+    """Remove the folder `private` in folder and in each folder within it; return the paths of the removed.
+
+    A folder that held nothing else goes with it. Links are not followed: `latest` leads to a run that is
+    there under its own name.
+
+    Raises OSError (its message names the folder and the next step) where one cannot be removed.
+    """
+    removed = []
+    for private in [folder / PRIVATE, *sorted(folder.glob(f"*/{PRIVATE}"))]:
+        if private.is_symlink() or private.parent.is_symlink() or not private.is_dir():
+            continue
+        try:
+            shutil.rmtree(private)
+        except OSError as error:
+            raise OSError(
+                f"cannot remove {private} ({error.strerror}), which may hold a key. Next: remove it by hand"
+            ) from error
+        removed.append(str(private))
+        with contextlib.suppress(OSError):
+            if private.parent != folder:
+                private.parent.rmdir()
+    return removed
 
 
 def _write_one(folder: Path, name: str, text: str) -> bool:

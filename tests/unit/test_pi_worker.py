@@ -86,8 +86,24 @@ def test_random_streams(run_id: str, stream: str, same: bool) -> None:
         ({"--node": "pi/1"}, "'pi/1'"),
         ({"--node": ""}, "--node"),
         ({"--stream": ""}, "--stream"),
+        ({"--deadline-seconds": "0"}, "'0'"),
+        ({"--deadline-seconds": "0.5"}, "'0.5'"),
+        ({"--deadline-seconds": "1000000000"}, "'1000000000'"),
     ],
-    ids=["none", "negative", "no number", "float", "engine", "run id", "node", "no node", "no stream"],
+    ids=[
+        "none",
+        "negative",
+        "no number",
+        "float",
+        "engine",
+        "run id",
+        "node",
+        "no node",
+        "no stream",
+        "no time",
+        "part of a second",
+        "longer than a timer",
+    ],
 )
 def test_bad_arguments_are_one_line_and_exit_code_2(changes: dict[str, str], named: str) -> None:
     given = dict(zip(BASELINE[::2], BASELINE[1::2], strict=True)) | changes
@@ -114,6 +130,17 @@ def test_sigterm_ends_it_at_once() -> None:
             assert process.poll() is None
         process.terminate()
         assert process.wait() == 143
+
+
+def test_its_deadline_ends_it_though_nobody_else_does() -> None:
+    done = work(*BASELINE, "--samples=100000000000", "--deadline-seconds=1")
+    assert (done.returncode, done.stdout) == (124, "")
+    assert done.stderr == "pi_worker: not finished after 1 s, so it ended itself\n"
+
+
+def test_a_deadline_that_is_not_reached_changes_nothing() -> None:
+    result = parse_worker_output(work(*BASELINE, "--deadline-seconds", "999999999").stdout)
+    assert result.samples == 20000
 
 
 def test_it_is_valid_for_python_3_9() -> None:

@@ -9,9 +9,11 @@ from typing import Any
 
 import jsonschema
 import pytest
-from run_fixture import PODS, STRONG, WEAK, Edit, edited, on, put, run_files, work
+from run_fixture import PODS, STRONG, WEAK, Edit, Files, edited, on, put, run_files, work
+from test_host_state import state
 
 from pi_speedup import report as report_module
+from pi_speedup.host_state import HostState, host_file, host_record
 from pi_speedup.plain import to_plain
 from pi_speedup.render import escape_markdown, markdown, terminal_table
 from pi_speedup.report import report_from_files
@@ -133,13 +135,60 @@ def test_what_misleads_is_flagged(edits: dict[str, Edit | None], code: str, text
     assert any("FLAG" in line for line in terminal_table(report))
 
 
-@pytest.mark.parametrize(
-    "image_id", [None, "sha256:" + "4d" * 32], ids=["no digest", "the digest of a configuration"]
-)
-def test_images_that_cannot_be_compared_are_unknown(image_id: str | None) -> None:
-    report = report_from_files(edited({WEAK: put(image_id=image_id), STRONG: put(image_id=image_id)}))
-    assert {check.code: check.status for check in report.checks}["image_differs"] == "unknown"
-    assert report.flags == ()
+def _sha(byte: str) -> str:
+    return "sha256:" + byte * 32
+
+
+PULLED, PULLED_OTHER = f"docker.io/library/python@{_sha('4d')}", f"python@{_sha('5e')}"
+BUILT, BUILT_OTHER = _sha("c0"), _sha("c1")
+# What each of the three pods and the base cases knows the image by, the check's status, words of its text.
+IMAGES: dict[str, tuple[tuple[str | None, str | None, str | None], list[str], str, str]] = {
+    "pulled everywhere": ((PULLED,) * 3, [f"python@{_sha('4d')}", BUILT], "pass", f"manifest {_sha('4d')}"),
+    "imported everywhere": ((BUILT,) * 3, [BUILT], "pass", f"configuration {BUILT}"),
+    "imported for the pods, pulled for Docker": ((BUILT,) * 3, [PULLED, BUILT], "pass", BUILT),
+    "pods differ in kind, Docker knows both": ((PULLED, BUILT, BUILT), [PULLED, BUILT], "pass", BUILT),
+    "one of two repositories": ((PULLED,) * 3, [PULLED_OTHER, PULLED, BUILT], "pass", _sha("4d")),
+    "dockershim's scheme": ((f"docker-pullable://python@{_sha('4d')}",) * 3, [PULLED], "pass", _sha("4d")),
+    "an id without a prefix": (("c0" * 32,) * 3, [BUILT], "pass", BUILT),
+    "another one was pulled": (
+        (PULLED,) * 3,
+        [PULLED_OTHER, BUILT],
+        "flag",
+        "weak on pi-1 had manifest sha256:5e",
+    ),
+    "another one was imported": ((BUILT,) * 3, [PULLED, BUILT_OTHER], "flag", "had configuration sha256:c1"),
+    "one Pi has another": (
+        (PULLED, PULLED, PULLED_OTHER),
+        [PULLED, BUILT],
+        "flag",
+        "pod 2 on pi-3 had manifest",
+    ),
+    "one Pi has another, Docker built": ((PULLED, PULLED, PULLED_OTHER), [BUILT], "flag", "pod 2 on pi-3"),
+    "pulled for the pods, built for Docker": (
+        (PULLED,) * 3,
+        [BUILT],
+        "unknown",
+        "pod 2 on pi-3 told the manifest's digest; base case strong on pi-1, base case weak on pi-1 told the "
+        "configuration's digest",
+    ),
+    "a pod told none": ((PULLED, PULLED, None), [PULLED], "unknown", "pod 2 on pi-3 told no digest"),
+    "base cases told none": ((PULLED,) * 3, [], "unknown", "base case weak on pi-1 told no digest"),
+    "nobody told any": ((None,) * 3, [], "unknown", "told no digest"),
+    "no digest at all": (("latest",) * 3, ["latest"], "unknown", "told no digest"),
+}
+
+
+@pytest.mark.parametrize(("pods", "base", "status", "words"), IMAGES.values(), ids=IMAGES.keys())
+def test_images_are_compared_by_digests_of_one_kind(
+    pods: tuple[str | None, ...], base: list[str], status: str, words: str
+) -> None:
+    edits: dict[str, Edit | None] = {
+        path: put(image_id=known) for path, known in zip(PODS, pods, strict=True)
+    }
+    edits |= {path: put(image_id=base[0] if base else None, image_ids=base) for path in (WEAK, STRONG)}
+    checks = {check.code: check for check in report_from_files(edited(edits)).checks}
+    assert checks["image_differs"].status == status
+    assert words in checks["image_differs"].text
 
 
 def test_docker_and_cluster_name_one_image_differently() -> None:
@@ -180,6 +229,53 @@ def test_no_label_where_there_is_none() -> None:
     assert "NOTE" not in "\n".join(terminal_table(report_from_files(run_files())))
 
 
+def _looked_at(after: dict[str, Any] | None = None) -> Files:
+    """Return the run with its three Pis looked at; `after` changes what pi-2 said afterwards."""
+    files = run_files()
+    for pi in ("pi-1", "pi-2", "pi-3"):
+        for when in ("before", "after"):
+            changes = (after or {}) if (pi, when) == ("pi-2", "after") else {}
+            look = dataclasses.replace(state(), **changes)
+            files[host_file(pi, when)] = json.dumps(host_record(pi, when, look))
+    return files
+
+
+def test_pis_that_were_looked_at() -> None:
+    report = report_from_files(_looked_at())
+    assert [host.name for host in report.hosts] == ["pi-1", "pi-2", "pi-3"]
+    assert {check.code: check.status for check in report.checks}["throttled"] == "pass"
+    assert report.flags == ()
+    jsonschema.validate(to_plain(report), SCHEMA)
+    row = next(line for line in markdown(report).splitlines() if line.startswith("| pi-2 | Raspberry Pi 4"))
+    assert "48.3 °C | ondemand | +0.05 s ± 0.95 s | no |" in row
+
+
+def test_a_pi_that_was_throttled_and_grew_hot() -> None:
+    hot = {"throttled": 0x40004, "temperature_celsius": 84.5}
+    report = report_from_files(_looked_at(hot))
+    assert [flag.code for flag in report.flags] == ["throttled"]
+    jsonschema.validate(to_plain(report), SCHEMA)
+    assert "48.3 °C → 84.5 °C" in markdown(report)
+    assert "**after the run throttled; during the run throttled**" in markdown(report)
+
+
+def test_a_pi_that_was_gone_afterwards() -> None:
+    files = _looked_at()
+    del files[host_file("pi-3", "after")]
+    report = report_from_files(files)
+    assert {check.code: check.status for check in report.checks}["throttled"] == "unknown"
+    jsonschema.validate(to_plain(report), SCHEMA)
+    assert "48.3 °C → unknown" in markdown(report)
+
+
+def test_pis_that_were_not_looked_at_are_unknown() -> None:
+    report = report_from_files(run_files())
+    assert report.hosts == ()
+    statuses = {check.code: check.status for check in report.checks}
+    assert {statuses[code] for code in ("throttled", "clock_offset", "governor_differs")} == {"unknown"}
+    assert "`benchmark_host_checks` is false" in markdown(report)
+
+
 def test_the_same_files_give_the_same_report() -> None:
     first, second = report_from_files(run_files()), report_from_files(dict(reversed(run_files().items())))
     assert first == second and markdown(first) == markdown(second)
@@ -200,6 +296,7 @@ def test_the_schema_has_exactly_the_reports_fields() -> None:
         ("measurement", report_module.Measurement),
         ("side", report_module.Side),
         ("pi", PiEstimate),
+        ("host_state", HostState),
     ):
         assert set(SCHEMA["$defs"][definition]["required"]) == names(cls)
         assert set(SCHEMA["$defs"][definition]["properties"]) == names(cls)

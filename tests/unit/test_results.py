@@ -24,6 +24,21 @@ def test_other_files_and_settings_are_left_aside() -> None:
     assert read_run_folder(files) == read_run_folder(run_files())
 
 
+@pytest.mark.parametrize(
+    ("fields", "image_ids"),
+    [
+        ({"image_id": "sha256:1"}, ("sha256:1",)),
+        ({"image_id": None}, ()),
+        ({"image_id": "a@sha256:2", "image_ids": ["a@sha256:2", "sha256:1"]}, ("a@sha256:2", "sha256:1")),
+        ({"image_id": "a@sha256:2", "image_ids": []}, ()),
+    ],
+    ids=["of before", "of before, without", "both digests", "none that could be compared"],
+)
+def test_what_an_image_is_known_by(fields: dict[str, Any], image_ids: tuple[str, ...]) -> None:
+    folder = read_run_folder(edited({WEAK: put(**fields)}))
+    assert folder.baselines[1].image_ids == image_ids
+
+
 def test_one_scaling_needs_its_baseline_only() -> None:
     folder = read_run_folder(edited({"run.json": put(scalings=["weak"]), STRONG: None}))
     assert [baseline.scaling for baseline in folder.baselines] == ["weak"]
@@ -67,6 +82,9 @@ REFUSED: dict[str, tuple[dict[str, Edit | None], str]] = {
     "a Pi twice": ({"run.json": put(pis=["pi-1", "pi-1", "pi-2"])}, "run.json: pis must be"),
     "an unknown scaling": ({"run.json": put(scalings=["medium"])}, "run.json: scalings must be"),
     "a baseline without scaling": ({WEAK: put(scaling=None)}, "baseline-weak.json: scaling"),
+    "a thousand names of an image": ({WEAK: put(image_ids=["a"] * 1000)}, "baseline-weak.json: image_ids"),
+    "an image's name of a novel's size": ({WEAK: put(image_ids=["a" * 513])}, "weak.json: image_ids"),
+    "an image's name that is none": ({WEAK: put(image_ids=[1])}, "weak.json: image_ids"),
     "a name with markup": ({PODS[0]: put(name="<b>")}, "pod-0.json: name"),
 }
 
@@ -107,6 +125,7 @@ BASELINE: dict[str, Any] = {
     "runtime": "docker",
     "image": "python:3.9",
     "image_id": None,
+    "image_ids": [],
     "cpu_limit_cores": 1.0,
     "wall_seconds": 11.3,
     "run_id": "20261124-071530-3fa2",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pi_speedup.run_files import link_as_latest, write_files
+from pi_speedup.run_files import link_as_latest, remove_private, write_files
 
 
 def mode(path: Path) -> int:
@@ -57,3 +57,31 @@ def test_a_folder_called_latest_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "latest").mkdir()
     with pytest.raises(FileExistsError, match="is not a link"):
         link_as_latest(tmp_path / "r1")
+
+
+def test_private_folders_of_runs_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    for run in ("r1", "r2"):
+        write_files(tmp_path / run, {"run.json": {}})
+    write_files(tmp_path / "r2" / "private", {"kubeconfig": "key"})
+    write_files(tmp_path / ".cleanup" / "private", {"kubeconfig": "key"})
+    link_as_latest(tmp_path / "r2")
+    removed = remove_private(tmp_path)
+    assert removed == [str(tmp_path / ".cleanup/private"), str(tmp_path / "r2/private")]
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if not path.is_symlink())
+    assert left == ["r1", "r1/run.json", "r2", "r2/run.json"]
+    assert remove_private(tmp_path) == []
+
+
+def test_the_private_folder_of_one_run_is_removed(tmp_path: Path) -> None:
+    for run in ("r1", "r2"):
+        write_files(tmp_path / run / "private", {"kubeconfig": "key"})
+    assert remove_private(tmp_path / "r1") == [str(tmp_path / "r1/private")]
+    assert (tmp_path / "r2/private/kubeconfig").exists()
+
+
+def test_a_link_that_is_called_private_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "r1").mkdir()
+    (tmp_path / "r1/private").symlink_to(tmp_path / "mine")
+    assert remove_private(tmp_path) == []
+    assert (tmp_path / "mine").is_dir()

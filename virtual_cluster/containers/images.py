@@ -53,9 +53,8 @@ def find_images(base: str | None, progress: Progress) -> Images:
 
 def _key(base: str | None) -> str:
     digest = hashlib.sha256(repr(base).encode())
-    for path in sorted(_SOURCES.iterdir()):
-        content = path.read_bytes()
-        digest.update(f"{path.name} {len(content)}\n".encode() + content)
+    for name in ("Dockerfile", "pi_init.py"):
+        digest.update((_SOURCES / name).read_bytes())
     return digest.hexdigest()[:12]
 
 

@@ -139,7 +139,7 @@ def _stages(
     )
     if not pi.is_server:
         # Names the API server once more, so that no kubelet spends its first seconds on refusals.
-        return [first, second, [service("api", "true", ready=f"{api}/readyz")], [kubelet]]
+        return [first, second, [service("api-server", ready=f"{api}/readyz")], [kubelet]]
 
     def component(name: str, flags: list[str], ready: str | None = None) -> dict[str, Any]:
         return service(name, *commands[name], *flags, ready=ready)

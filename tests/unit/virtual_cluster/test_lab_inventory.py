@@ -29,6 +29,7 @@ def test_variables_describe_the_lab() -> None:
     assert variables["benchmark_kubeconfig"] == "/lab/kubeconfig"
     assert variables["benchmark_architecture"] == "arm64"
     assert variables["benchmark_baseline_runtime"] == "process"
+    assert variables["benchmark_host_checks"] is False
     assert "virtual Pis" in str(variables["benchmark_caveat"])
 
 

@@ -5,7 +5,8 @@
     cpus             cores that pods and Docker's containers may use together
     kubeconfig       path of the administrator's kubeconfig on the K3s server, null elsewhere
     authorized_key   the public key that may log in as pi
-    stages           [[{name, command, ready}, ...], ...]: the services of a stage start together
+    stages           [[{name, command, ready}, ...], ...]: the services of a stage start together; without
+                     a command it is only something to wait for
 
 `ready` says when the next stage may begin: "unix:PATH" (somebody listens there), "https://...": (it answers
 200), "exit" (the command has ended well) or null (at once). {work} in a command is replaced by the cgroup
@@ -45,7 +46,7 @@ def main(config_path: str) -> None:
     work = make_cgroups(own, config["cpus"])
     running: dict[str, subprocess.Popen[bytes]] = {}
     for stage in config["stages"]:
-        started = {service["name"]: start(service, work) for service in stage}
+        started = {service["name"]: start(service, work) for service in stage if service["command"]}
         for service in stage:
             await_ready(service, {**running, **started})
         running |= {name: process for name, process in started.items() if process.poll() is None}
@@ -132,7 +133,7 @@ def await_ready(service: dict[str, Any], processes: dict[str, subprocess.Popen[b
     """Wait until the service is ready; exits with the reason if it, or another one, ends before."""
     name, ready = service["name"], service["ready"]
     deadline = time.monotonic() + _READY_TIMEOUT_SECONDS
-    while not is_ready(ready, processes[name]):
+    while not is_ready(ready, processes.get(name)):
         for other, process in processes.items():
             ended = process.poll()
             if ended is not None and not (ended == 0 and other != name):
@@ -143,12 +144,12 @@ def await_ready(service: dict[str, Any], processes: dict[str, subprocess.Popen[b
     say(name + " is ready")
 
 
-def is_ready(ready: str | None, process: subprocess.Popen[bytes]) -> bool:
+def is_ready(ready: str | None, process: subprocess.Popen[bytes] | None) -> bool:
     """Whether the condition holds now."""
     if ready is None:
-        return process.poll() is None
+        return process is None or process.poll() is None
     if ready == "exit":
-        return process.poll() == 0
+        return process is not None and process.poll() == 0
     if ready.startswith("unix:"):
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex(ready.removeprefix("unix:")) == 0
@@ -163,7 +164,8 @@ def is_ready(ready: str | None, process: subprocess.Popen[bytes]) -> bool:
 
 def last_line(name: str) -> str:
     """The end of a service's log."""
-    lines = (_LOGS / (name + ".log")).read_text(errors="replace").split("\n")
+    log = _LOGS / f"{name}.log"
+    lines = log.read_text(errors="replace").split("\n") if log.exists() else []
     return next((line.strip() for line in reversed(lines) if line.strip()), "it logged nothing")
 
 

@@ -1,0 +1,244 @@
+"""Pis that are reached over real SSH: the kubeconfig is fetched and stays secret, each Pi is looked at.
+
+One sshd on the loopback stands for all Pis, with this user's account. What differs from real Pis: there is no
+root to become, so the kubeconfig is one that this user may read.
+"""
+
+from __future__ import annotations
+
+import getpass
+import itertools
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.lab.lab import PROJECT, Lab
+from tests.virtual import await_that
+
+SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+_numbers = itertools.count()
+pytestmark = pytest.mark.skipif(
+    SSHD is None and not os.environ.get("CI"), reason="there is no sshd on this machine (openssh-server)"
+)
+
+
+@dataclass(frozen=True)
+class Ssh:
+    """A running sshd, and the files of those who know it."""
+
+    folder: Path
+    port: int
+
+    def inventory(self, lab: Lab, **of_pi_2: object) -> dict[str, Any]:
+        """Return the lab's inventory with its Pis behind SSH; `of_pi_2` are variables of that Pi alone."""
+        inventory: dict[str, Any] = yaml.safe_load((lab.folder / "inventory.yml").read_text())
+        shared = inventory["all"]["vars"]
+        for name in ("ansible_connection", "benchmark_kubeconfig", "benchmark_host_checks"):
+            del shared[name]
+        children = inventory["all"]["children"]
+        children["server"] = {"hosts": {"pi-1": {}}}
+        children["pis"]["hosts"]["pi-2"] = of_pi_2
+        children["pis"]["vars"] = {
+            "ansible_host": "127.0.0.1",
+            "ansible_port": self.port,
+            "ansible_user": getpass.getuser(),
+            # No root here; see above.
+            "ansible_become": False,
+            "ansible_ssh_private_key_file": str(self.folder / "key"),
+            "ansible_ssh_common_args": self.known("known_hosts"),
+            # A connection of its own for each Pi and test, so that one's trust in a key is no other's.
+            "ansible_control_path": f"{self.folder}/{next(_numbers)}-{{{{ inventory_hostname }}}}",
+        }
+        shared["k3s_kubeconfig_source"] = str(lab.folder / "kubeconfig")
+        return inventory
+
+    def known(self, name: str) -> str:
+        """Return the arguments that let ssh use this file of known hosts, and no other."""
+        known = f"-o UserKnownHostsFile={self.folder / name} -o GlobalKnownHostsFile=/dev/null"
+        return f"{known} -o IdentitiesOnly=yes"
+
+
+@pytest.fixture(scope="module", name="ssh")
+def fixture_ssh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ssh]:
+    folder = tmp_path_factory.mktemp("ssh")
+    folder.chmod(0o700)
+    for name in ("key", "stranger", "host", "other_host"):
+        words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
+        subprocess.run(words, check=True)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = int(free.getsockname()[1])
+    for name, key in (("known_hosts", "host"), ("changed", "other_host")):
+        public = (folder / f"{key}.pub").read_text()
+        (folder / name).write_text(f"[127.0.0.1]:{port} {public}")
+    (folder / "unknown").touch()
+    (folder / "config").write_text(
+        f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {folder}/host\nPidFile none\nUsePAM no\n"
+        f"AuthorizedKeysFile {folder}/key.pub\nStrictModes no\nPasswordAuthentication no\n"
+        "KbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n"
+    )
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
+    assert SSHD is not None
+    log = folder / "log"
+    with log.open("wb") as output:
+        daemon = subprocess.Popen([SSHD, "-D", "-e", "-f", str(folder / "config")], stderr=output)
+    await_that(lambda: "listening" in log.read_text() or daemon.poll() is not None, "sshd listens")
+    yield Ssh(folder, port)
+    daemon.terminate()
+    daemon.wait()
+
+
+def play(door: str, inventory: dict[str, Any], folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    path = folder / "inventory.yml"
+    path.write_text(yaml.safe_dump(inventory))
+    settings = {"benchmark_runs_dir": str(folder / "runs"), "benchmark_samples_per_pod": 1000}
+    argv = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(path), door, *words]
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    environment.pop("KUBECONFIG", None)
+    return subprocess.run(
+        [*argv, "-e", json.dumps(settings)],
+        cwd=PROJECT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+def secrets(kubeconfig: Path) -> list[str]:
+    """Return each long text of a kubeconfig."""
+    config = yaml.safe_load(kubeconfig.read_text())
+    holders = [entry["user"] for entry in config["users"]] + [
+        entry["cluster"] for entry in config["clusters"]
+    ]
+    return [
+        text for holder in holders for text in holder.values() if isinstance(text, str) and len(text) > 60
+    ]
+
+
+def shown(secret: str, text: str) -> bool:
+    """Return whether any part of a secret is in a text, wrapped lines or not."""
+    return any(secret[start : start + 24] in text for start in range(0, len(secret) - 24, 8))
+
+
+def test_a_run_and_its_cleanup_over_ssh(ssh: Ssh, lab: Lab, tmp_path: Path) -> None:
+    done = play("benchmark.yml", ssh.inventory(lab), tmp_path, "-vvvv")
+    assert done.returncode == 0, done.stdout
+    run = tmp_path / "runs" / "latest"
+
+    known = secrets(lab.folder / "kubeconfig")
+    assert len(known) >= 2
+    assert [secret[:8] for secret in known if shown(secret, done.stdout)] == []
+    for file in run.rglob("*"):
+        assert not file.is_file() or not any(shown(secret, file.read_text()) for secret in known), file
+    assert json.loads((run / "run.json").read_text())["kubeconfig"] == f"{run.resolve()}/private/kubeconfig"
+    assert list((tmp_path / "runs").glob("*/private")) == []
+
+    report = json.loads((run / "report.json").read_text())
+    assert [host["name"] for host in report["hosts"]] == ["pi-1", "pi-2", "pi-3"]
+    assert all(
+        host["before"]["kernel"] == os.uname().release == host["after"]["kernel"] for host in report["hosts"]
+    )
+    statuses = {check["code"]: check["status"] for check in report["checks"]}
+    assert statuses["clock_offset"] == "pass"
+
+    left = run / "private"
+    left.mkdir(mode=0o700)
+    (left / "kubeconfig").write_text("left by a run that broke off")
+    done = play("cleanup.yml", ssh.inventory(lab), tmp_path, "-vvvv")
+    assert done.returncode == 0, done.stdout
+    assert [secret[:8] for secret in known if shown(secret, done.stdout)] == []
+    assert [path for path in (tmp_path / "runs").rglob("*") if path.name in ("private", ".cleanup")] == []
+
+
+def test_a_kubeconfig_that_is_given_wins(ssh: Ssh, lab: Lab, tmp_path: Path) -> None:
+    inventory = ssh.inventory(lab)
+    inventory["all"]["vars"]["benchmark_kubeconfig"] = str(lab.folder / "kubeconfig")
+    inventory["all"]["vars"]["k3s_kubeconfig_source"] = "/none"
+    done = play("benchmark.yml", inventory, tmp_path)
+    assert done.returncode == 0, done.stdout
+    run = json.loads((tmp_path / "runs/latest/run.json").read_text())
+    assert run["kubeconfig"] == str(lab.folder / "kubeconfig")
+
+
+UNREACHABLE = {
+    "nobody listens": (
+        {"ansible_port": 9},
+        r"pi-2 cannot be reached over ssh \(Connection refused\)\. Next: ssh ",
+    ),
+    "unknown host key": ({"known": "unknown"}, r"pi-2: the ssh host key of .* is not known here\. Next: "),
+    "another host key": (
+        {"known": "changed"},
+        r"pi-2: .* shows another ssh host key .*Next: .*ssh-keygen -R",
+    ),
+    "not let in": (
+        {"key": "stranger"},
+        r"pi-2: ssh does not let .* in at .*\(Permission denied \(publickey\)\)\. Next: ssh-copy-id ",
+    ),
+    "no Python": (
+        {"ansible_python_interpreter": "/usr/bin/python-none"},
+        r"pi-2: Ansible found no working Python there .*Next: set ansible_python_interpreter for pi-2",
+    ),
+}
+
+
+@pytest.mark.parametrize(("variables", "line"), UNREACHABLE.values(), ids=UNREACHABLE)
+def test_a_pi_that_cannot_be_worked_on_stops_the_run(
+    ssh: Ssh, lab: Lab, tmp_path: Path, variables: dict[str, Any], line: str
+) -> None:
+    variables = dict(variables)
+    if "known" in variables:
+        variables["ansible_ssh_common_args"] = ssh.known(variables.pop("known"))
+    if "key" in variables:
+        variables["ansible_ssh_private_key_file"] = str(ssh.folder / variables.pop("key"))
+    done = play("benchmark.yml", ssh.inventory(lab, **variables), tmp_path)
+    assert done.returncode != 0
+    errors = [text for text in done.stdout.splitlines() if "[ERROR]" in text]
+    assert len(errors) == 1, done.stdout
+    assert re.search(line, errors[0])
+    # The other Pis were looked at all the same, and nothing was done in the cluster.
+    run = tmp_path / "runs" / "latest"
+    assert sorted(path.name for path in run.glob("hosts/*")) == ["pi-1.before.json", "pi-3.before.json"]
+    assert not (run / "job.json").exists()
+
+
+SERVER = {
+    "no K3s server there": (
+        {"k3s_kubeconfig_source": "/none/k3s.yaml"},
+        r"no K3s server runs there\. Next: put",
+    ),
+    "no kubeconfig": (
+        {"k3s_kubeconfig_source": "/etc/hostname"},
+        r"is no kubeconfig as K3s writes it\. Next: ",
+    ),
+    "no such address": (
+        {"k3s_kubeconfig_server_address": "no-such-pi.invalid"},
+        r"cannot resolve no-such-pi\.invalid\. Next: ",
+    ),
+}
+
+
+@pytest.mark.parametrize(("settings", "line"), SERVER.values(), ids=SERVER)
+def test_a_kubeconfig_that_cannot_be_fetched_is_one_line(
+    ssh: Ssh, lab: Lab, tmp_path: Path, settings: dict[str, str], line: str
+) -> None:
+    inventory = ssh.inventory(lab)
+    inventory["all"]["vars"] |= {**settings}
+    done = play("benchmark.yml", inventory, tmp_path)
+    assert done.returncode != 0
+    errors = [text for text in done.stdout.splitlines() if "[ERROR]" in text]
+    assert len(errors) == 1 and re.search(rf"pi-1: .*{line}", errors[0]), done.stdout
+    assert list((tmp_path / "runs").glob("*/private")) == []

@@ -1,0 +1,39 @@
+"""What the READMEs tell a user to type, and what they say it prints."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.virtual import PROJECT
+
+READMES = (PROJECT / "README.md", PROJECT / "README.zh-TW.md")
+
+# Run by .ci/run as they are: they make a lab, or run all tests.
+RUN_BY_CI = (
+    "make demo",
+    ".venv/bin/ansible-playbook -i .lab/inventory.yml cleanup.yml",
+    "make lab-down",
+    "make test",
+)
+
+
+def blocks(page: Path) -> list[tuple[str, list[str]]]:
+    """Return kind and lines of each fenced block."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    return [(kind, text.splitlines()) for kind, text in found]
+
+
+def commands(readme: Path) -> list[str]:
+    """Return the commands in order: each line of a sh block, the lines after `$ ` of a console block."""
+    typed: list[str] = []
+    for kind, lines in blocks(readme):
+        assert kind in ("sh", "console"), f"a {kind or 'plain'} block, whose commands nobody would run"
+        typed += [line.removeprefix("$ ") for line in lines if kind == "sh" or line.startswith("$ ")]
+    return typed
+
+
+def printed(readme: Path) -> list[str]:
+    """Return the lines that console blocks show as printed; `…` stands for what is left out."""
+    shown = [line for kind, lines in blocks(readme) if kind == "console" for line in lines]
+    return [line for line in shown if line.strip("… ") and not line.startswith("$ ")]

@@ -1,0 +1,51 @@
+"""The READMEs agree with each other, with the settings and with the Makefile; their links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.readme import READMES, RUN_BY_CI, commands, printed
+from tests.virtual import PROJECT
+
+PAGES = (*READMES, PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md")))
+
+
+@pytest.mark.parametrize("command", RUN_BY_CI)
+def test_what_is_not_run_here_is_run_by_ci(command: str) -> None:
+    assert command in commands(READMES[0])
+    assert command in (PROJECT / ".ci/run").read_text().splitlines()
+
+
+def test_both_readmes_have_the_same_commands_and_print_the_same() -> None:
+    english, chinese = READMES
+    assert commands(english)
+    assert commands(chinese) == commands(english)
+    assert printed(chinese) == printed(english)
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.name)
+def test_the_settings_are_those_of_the_role(readme: Path) -> None:
+    defaults = yaml.safe_load((PROJECT / "roles/benchmark/defaults/main.yml").read_text())
+    rows = dict(re.findall(r"^\| `(benchmark_\w+)` \| (.*?) \|", readme.read_text(), re.MULTILINE))
+    # Its default is an expression, which the table says in words.
+    assert "KUBECONFIG" in rows.pop("benchmark_kubeconfig")
+    shown = {name: yaml.safe_load(default.strip("`")) for name, default in rows.items()}
+    assert len(shown) > 5
+    assert shown == {name: defaults.get(name) for name in shown}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_what_a_page_makes_can_be_made(page: Path) -> None:
+    targets = re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+    named = set(re.findall(r"[`\n]make ([a-z][a-z-]*)", page.read_text()))
+    assert named - set(targets) == set()

@@ -20,7 +20,7 @@ Kubectl = Callable[..., Any]
 
 @pytest.fixture(scope="session")
 def ephemeral() -> Path:
-    """The scenario's folder: its lab, its runs, and what the playbooks printed."""
+    """The scenario's folder: its cluster, its runs, and what the playbooks printed."""
     return Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
 
 
@@ -28,6 +28,13 @@ def ephemeral() -> Path:
 def control_host() -> Host:
     """The machine that the playbooks ran on."""
     return testinfra.get_host("local://")
+
+
+@pytest.fixture(params=["pi-1", "pi-2", "pi-3"])
+def pi(request: pytest.FixtureRequest, ephemeral: Path) -> Host:
+    """Each Pi in turn, reached over SSH as the playbooks reach it."""
+    inventory = ephemeral / "cluster/inventory.yml"
+    return testinfra.get_host(f"ansible://{request.param}?ansible_inventory={inventory}")
 
 
 @pytest.fixture(scope="session")
@@ -50,9 +57,10 @@ def kubectl(ephemeral: Path, control_host: Host) -> Kubectl:
         argv = [
             sys.executable,
             str(PROJECT / "virtual_cluster"),
+            *(["containers"] if (ephemeral / "cluster/containers.json").exists() else []),
             "kubectl",
             "--dir",
-            str(ephemeral / "lab"),
+            str(ephemeral / "cluster"),
             "--",
         ]
         return json.loads(control_host.check_output(shlex.join([*argv, *words, "--output=json"])))

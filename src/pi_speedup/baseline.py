@@ -429,4 +429,5 @@ def _in_own_words(outcome: Mapping[str, object], words: _Words, names: Mapping[s
 
 
 def _last_line(outcome: Mapping[str, object]) -> str:
-    return one_line(_said(outcome).strip().rsplit("\n", 1)[-1], 200)
+    last = _said(outcome).strip().rsplit("\n", 1)[-1]
+    return one_line(last.removeprefix("Task failed: ").rstrip(" :"), 200)

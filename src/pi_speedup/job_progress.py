@@ -299,6 +299,8 @@ def event_obstacle(
         kind = "forbidden" if final else "not created"
         return Obstacle(kind, f"{expected - len(pods)} of {expected} pods", reason, message)
     kind = _EVENT_KINDS.get(reason, "")
+    if kind == "mount" and _SETTLING.search(message):
+        kind = "settling"  # another event will say what is missing, if anything is
     for pod in pods:
         if kind and pod["metadata"]["uid"] == uid and _phase(pod).startswith("starting"):
             return Obstacle(kind, str(pod_state(pod)), reason, message, pod["metadata"]["name"])

@@ -74,6 +74,11 @@ class Cluster(VirtualCluster):
         finally:
             self.on(pi, "/usr/sbin/sshd")
 
+    def restart_sshd(self, pi: str) -> None:
+        """End a Pi's SSH server with all its connections, and start one that reads its settings anew."""
+        with self.without_sshd(pi):
+            pass
+
     def break_connections(self, pi: str) -> None:
         """End all SSH connections of a Pi; its server stays."""
         self.on(pi, "pkill", "-KILL", "-f", "^sshd: pi")

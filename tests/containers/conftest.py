@@ -9,9 +9,6 @@ from collections.abc import Iterator
 
 import pytest
 
-# Its helpers assert too, and shall show what they compared.
-pytest.register_assert_rewrite("tests.containers.cluster")
-
 from tests.containers.cluster import Cluster
 
 

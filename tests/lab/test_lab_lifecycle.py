@@ -154,7 +154,14 @@ def test_killed_supervisor_leaves_nothing(lab: Path, next_command: str) -> None:
 
 def start_of_up(lab: Path) -> subprocess.Popen[str]:
     """An `up` whose API server is starting."""
-    process = subprocess.Popen(command("up", lab), stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command("up", lab),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # Who runs the tests in the background ignores Ctrl-C, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     wait_for(lambda: any("kube-apiserver" in line for line in processes_of(lab)))
     return process
 

@@ -152,6 +152,11 @@ def test_killed_supervisor_leaves_nothing(lab: Path, next_command: str) -> None:
     assert not lab.exists()
 
 
+def heed_interrupts() -> None:
+    """Undo what a child inherits from whoever runs the tests in the background: to ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start_of_up(lab: Path) -> subprocess.Popen[str]:
     """An `up` whose API server is starting."""
     process = subprocess.Popen(
@@ -159,8 +164,7 @@ def start_of_up(lab: Path) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # Who runs the tests in the background ignores Ctrl-C, and children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=heed_interrupts,
     )
     wait_for(lambda: any("kube-apiserver" in line for line in processes_of(lab)))
     return process
@@ -190,7 +194,11 @@ def test_down_ends_an_up_under_way(lab: Path) -> None:
 
 def test_foreground_lab_ends_with_its_up(lab: Path) -> None:
     with subprocess.Popen(
-        command("up", lab, "--foreground"), stdout=subprocess.PIPE, text=True, start_new_session=True
+        command("up", lab, "--foreground"),
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=heed_interrupts,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("Ready:")

@@ -17,6 +17,8 @@ _LEAST_CPU_SHARE = 0.9
 _MOST_CPU_SHARE = 1.2
 # One in 16,000 honest runs is further off than four standard errors (normal distribution, two-sided).
 _MOST_STANDARD_ERRORS = 4.0
+# Measured: a kubelet that asks for the worker's ConfigMap a moment too early starts its pod 1.5 s later.
+_MOST_LATE_SHARE = 0.1
 # Measured: runs of 1 s show a fifth less speedup than runs of 10 s, as starting weighs in; 3 s come close.
 _LEAST_SECONDS = 3.0
 # Equal Pis under equal limits came within a fifth of each other.
@@ -57,6 +59,7 @@ def run_checks(folder: RunFolder, pi: PiEstimate, best_efficiency: float) -> tup
         _over_budget(folder),
         _clocks_disagree(folder),
         _imbalance(folder.pods),
+        _late_start(folder.pods),
         _short_run(folder),
         _superlinear(best_efficiency),
         _speed_changed(folder),
@@ -170,6 +173,21 @@ def _imbalance(pods: Sequence[Result]) -> Check:
         [figures] if ratio > _MOST_IMBALANCE else [],
         good=figures,
         meaning="the others waited for the slowest, and a base case on another Pi would give another speedup",
+    )
+
+
+def _late_start(pods: Sequence[Result]) -> Check:
+    starts = {_who(pod): pod.worker.start_epoch_ns for pod in pods}
+    last = max(starts, key=starts.__getitem__)
+    late_seconds = (starts[last] - min(starts.values())) / 1e9
+    share = late_seconds / pods_makespan_seconds(pods)
+    figures = f"{last} started {late_seconds:.2f} s after the first, {share:.0%} of the makespan"
+    return _check(
+        "late_start",
+        "The pods started together",
+        [figures] if share > _MOST_LATE_SHARE else [],
+        good=figures,
+        meaning="the speedup counts that time and is too low for longer work; take more samples per pod",
     )
 
 

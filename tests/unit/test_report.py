@@ -78,6 +78,11 @@ FLAGGED: dict[str, tuple[dict[str, Edit | None], str, str]] = {
     ),
     "a makespan longer than the Job": ({"job.json": put(wall_seconds=5.0)}, "clocks_disagree", "whole Job"),
     "a slow Pi": ({PODS[2]: work(duration_seconds=20.0, cpu_seconds=19.8)}, "imbalance", "slowest pi-3"),
+    "a pod that waited for its Pi": (
+        {PODS[2]: work(start_epoch_ns=1795504536200000000, end_epoch_ns=1795504546500001200)},
+        "late_start",
+        "pod 2 on pi-3 started 2.20 s after the first, 18% of the makespan",
+    ),
     "a run of an instant": (
         {PODS[0]: work(duration_seconds=0.5, cpu_seconds=0.5)},
         "short_run",

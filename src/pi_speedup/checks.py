@@ -17,7 +17,7 @@ _LEAST_CPU_SHARE = 0.9
 _MOST_CPU_SHARE = 1.2
 # One in 16,000 honest runs is further off than four standard errors (normal distribution, two-sided).
 _MOST_STANDARD_ERRORS = 4.0
-# Measured: a kubelet that asks for the worker's ConfigMap a moment too early starts its pod 1.5 s later.
+# Measured: a kubelet that could not mount the worker's ConfigMap at once started its pod 1.5 s later.
 _MOST_LATE_SHARE = 0.1
 # Measured: runs of 1 s show a fifth less speedup than runs of 10 s, as starting weighs in; 3 s come close.
 _LEAST_SECONDS = 3.0

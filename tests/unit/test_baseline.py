@@ -109,7 +109,11 @@ FAILURES: dict[str, tuple[dict[str, Any], str]] = {
             "unreachable": True,
             "msg": "Task failed: Failed to connect to the host via ssh: Shared connection to pi-1 closed.",
         },
-        "the connection broke",
+        "the connection broke, or Ansible was ended there (Failed to connect to the host via ssh: Shared ",
+    ),
+    "Pi goes away in the middle": (
+        {"rc": None, "unreachable": True, "msg": "Task failed: Data could not be sent to pi-1 over ssh:"},
+        "(Data could not be sent to pi-1 over ssh). Next: ",
     ),
     **{
         f"daemon down, {version}": ({"rc": 125, "stderr": f"docker: {said}"}, "systemctl start docker")

@@ -139,6 +139,24 @@ def test_state_that_may_pass_is_given_time(state: str) -> None:
     assert 0 < tracker.next_check(now=100, longest=1000) <= 30
 
 
+def test_a_cache_that_fills_hides_nothing_that_is_missing() -> None:
+    state = load("configmap_missing")
+    (missing,) = state["events"]
+    message = 'MountVolume.SetUp failed for volume "worker" : failed to sync configmap cache: timed out'
+    filling = {**missing, "metadata": {"uid": "another"}, "message": message}
+    tracker = Tracker(state["job"], 1)
+    for pod in state["pods"]:
+        tracker.see_pod(pod)
+    tracker.see_event(filling)
+    assert tracker.ending(now=100) is None
+    assert tracker.ending(now=111) is None
+    tracker.see_event(missing)
+    assert tracker.ending(now=112) is None
+    ending = tracker.ending(now=123)
+    assert ending is not None
+    assert "not found" in ending.message
+
+
 def test_patience_starts_again_when_the_obstacle_was_gone() -> None:
     tracker = track("unschedulable", expected=1)
     stuck = load("unschedulable")["pods"][0]

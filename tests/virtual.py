@@ -51,6 +51,12 @@ class Playing:
         return Outcome(exit_code, self.output.read_text(), self.run_dir)
 
 
+def playbook_environment() -> dict[str, str]:
+    """Return the environment of a playbook: plain text, and no kubeconfig but the inventory's."""
+    own = {"ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    return {name: value for name, value in os.environ.items() if name != "KUBECONFIG"} | own
+
+
 @dataclass(frozen=True)
 class VirtualCluster:
     """A running virtual cluster in `folder`."""
@@ -95,13 +101,15 @@ class VirtualCluster:
             **settings,
         }.items():
             argv += ["-e", f"{name}={value}"]
-        environment = {**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-        # The inventory says where the kubeconfig is.
-        environment.pop("KUBECONFIG", None)
         output = self.folder.parent / f"output-{time.monotonic_ns()}.txt"
         with output.open("wb") as file:
             process = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd=PROJECT, env=environment
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                cwd=PROJECT,
+                env=playbook_environment(),
             )
         return Playing(process, output, runs / "latest")
 

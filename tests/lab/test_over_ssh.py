@@ -24,7 +24,7 @@ import pytest
 import yaml
 
 from tests.lab.lab import PROJECT, Lab
-from tests.virtual import await_that
+from tests.virtual import await_that, playbook_environment
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
 _numbers = itertools.count()
@@ -104,12 +104,10 @@ def play(door: str, inventory: dict[str, Any], folder: Path, *words: str) -> sub
     path.write_text(yaml.safe_dump(inventory))
     settings = {"benchmark_runs_dir": str(folder / "runs"), "benchmark_samples_per_pod": 1000}
     argv = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(path), door, *words]
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-    environment.pop("KUBECONFIG", None)
     return subprocess.run(
         [*argv, "-e", json.dumps(settings)],
         cwd=PROJECT,
-        env=environment,
+        env=playbook_environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

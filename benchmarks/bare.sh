@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
-# The steps by hand: delete the old Job, apply, wait, read three logs, run the same code once without Kubernetes.
-# Usage: bare.sh KUBERNETES-BINARY COMMAND-THAT-RUNS-PYTHON-ON-THE-PI...
+# The steps by hand: delete the old Job, apply, wait, read the logs, run the same code once without Kubernetes.
+# Usage: bare.sh KUBERNETES-BINARY MANIFEST COMMAND-THAT-RUNS-A-PROGRAM-FROM-STDIN-ON-THE-PI...
 set -euo pipefail
 kubectl=("$1" kubectl)
-shift
+manifest=$2
+shift 2
 
 "${kubectl[@]}" delete job pi-calculation-job --ignore-not-found
-"${kubectl[@]}" apply -f "$(dirname "$0")/bare.yml"
+"${kubectl[@]}" apply -f "$manifest"
 "${kubectl[@]}" wait --for=condition=complete --timeout=60s job/pi-calculation-job
 for pod in $("${kubectl[@]}" get pods --selector job-name=pi-calculation-job --output name); do
     "${kubectl[@]}" logs "$pod"
 done
-"$@" -c '
+"$@" <<'PROGRAM'
 import time, random
 def monte_carlo_pi(num_samples):
     inside_circle = 0
@@ -21,4 +22,5 @@ def monte_carlo_pi(num_samples):
             inside_circle += 1
     return (inside_circle / num_samples) * 4
 start_time = time.time()
-print(f"Estimated Pi: {monte_carlo_pi(3)}, Time: {time.time() - start_time:.2f} seconds")'
+print(f"Estimated Pi: {monte_carlo_pi(1000)}, Time: {time.time() - start_time:.2f} seconds")
+PROGRAM

@@ -1,4 +1,4 @@
-"""Ansible's door to pi_speedup: convert, call, convert back, turn ValueError into Ansible's error."""
+"""Ansible's door to the report: convert, call, give plain types back, turn the error into a result."""
 
 from __future__ import annotations
 
@@ -7,52 +7,29 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
-
 # Ansible loads a filter by its path: from a bare clone nothing else makes src/ importable.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from pi_speedup import baseline, node_readiness, render, report
-from pi_speedup.plain import to_plain
+from pi_speedup.problem import ProblemError
+from pi_speedup.report.build import report_files
 
 
-def _plainly(function: Callable[..., object]) -> Callable[..., Any]:
-    """Wrap a pure function: plain types in and out (Ansible's are tagged and lazy), one-line errors."""
-
-    def call(*arguments: object, **options: object) -> Any:
-        try:
-            given = {name: to_plain(option) for name, option in options.items()}
-            return to_plain(function(*(to_plain(argument) for argument in arguments), **given))
-        except ValueError as error:
-            raise AnsibleFilterError(str(error)) from None
-
-    return call
-
-
-def _speedup(files: dict[str, str]) -> dict[str, object]:
-    # A refusal is a result here, not an error: Ansible wraps an error of a filter in many lines.
+def speedup(folder: str) -> dict[str, Any]:
+    """Return the report of the run in a folder; speedup.yml documents it."""
+    # Ansible's text is a tagged type; join gives a plain one.
+    path = Path("".join(folder))
     try:
-        finished = report.report_from_files(files)
-    except ValueError as error:
-        return {"problem": str(error)}
-    return {
-        "problem": None,
-        "report": finished,
-        "markdown": render.markdown(finished),
-        "table": render.terminal_table(finished),
-    }
+        files = report_files(path)
+    except ProblemError as error:
+        # A refusal is a result here, not an error: Ansible wraps an error of a filter in many lines.
+        return {"problem": str(error), "files": {}, "table": []}
+    table = files.pop("table")
+    return {"problem": None, "files": files, "table": table}
 
 
 class FilterModule:
-    """The filters of this project; each has its documentation in a YAML file beside this one."""
+    """The filter of this project."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        """Return the filters by name."""
-        return {
-            "speedup": _plainly(_speedup),
-            "node_readiness": _plainly(node_readiness.node_readiness),
-            "baseline_cases": _plainly(baseline.baseline_cases),
-            "left_containers": _plainly(baseline.left_containers),
-            "container_image": _plainly(baseline.container_image),
-            "baseline_files": _plainly(baseline.baseline_files),
-        }
+        """Return it by its name."""
+        return {"speedup": speedup}

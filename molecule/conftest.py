@@ -44,9 +44,21 @@ def latest_run(ephemeral: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def output(ephemeral: Path) -> str:
+def trials(latest_run: Path) -> list[dict[str, Any]]:
+    """All trials of the newest run, in the order of the plan."""
+    return [json.loads(path.read_text()) for path in sorted(latest_run.glob("trials/*.json"))]
+
+
+@pytest.fixture(scope="session")
+def outputs(ephemeral: Path) -> list[str]:
+    """All that each playbook printed, errors last."""
+    return ["\n".join(streams) for streams in json.loads((ephemeral / "output.json").read_text())]
+
+
+@pytest.fixture(scope="session")
+def output(outputs: list[str]) -> str:
     """All that the playbooks printed."""
-    return (ephemeral / "output.txt").read_text(encoding="utf-8")
+    return "\n".join(outputs)
 
 
 @pytest.fixture(scope="session")

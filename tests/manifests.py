@@ -1,35 +1,68 @@
-"""The role's manifests, rendered as Ansible does it."""
+"""The manifests of a small plan, rendered as the benchmark does it."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import jinja2
-import yaml
+from pi_speedup.kube.manifest import job_manifest, namespace_manifest, owner_manifest
+from pi_speedup.kube.owned import Place
+from pi_speedup.model.plan import Cell, Plan, Slot
+from pi_speedup.model.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[1]
-ROLE = PROJECT / "roles/pi_job"
-WORKER = PROJECT / "files/pi_worker.py"
+JOB = (PROJECT / "roles/measure/templates/job.yml.j2").read_text(encoding="utf-8")
+NAMESPACE = (PROJECT / "roles/cluster/templates/namespace.yml.j2").read_text(encoding="utf-8")
+OWNER = (PROJECT / "roles/cluster/templates/owner.yml.j2").read_text(encoding="utf-8")
+WORKER = (PROJECT / "files/pi_worker.py").read_text(encoding="utf-8")
+PIS = ("pi-1", "pi-2", "pi-3")
+RUN_ID = "20261124-071530-3fa2"
 
 
-def render(template: str, **changed: object) -> Any:
-    """Return a manifest with the role's defaults and, unless changed, some inputs that have none."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(ROLE / "templates"),
-        trim_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,
+def make_plan(
+    *,
+    run_id: str = RUN_ID,
+    pis: tuple[str, ...] = PIS,
+    processes: int = 1,
+    samples: int = 1000,
+    **settings: object,
+) -> Plan:
+    """Return a plan whose only cell is a Job on all Pis, in a warm-up round and three more."""
+    together = f"together-{len(pis)}"
+    cell = Cell(name=together, kind="job", pis=pis, processes_per_pi=processes, samples_per_process=samples)
+    return Plan(
+        run_id=run_id,
+        made_at="2026-11-24T07:15:30Z",
+        tool_version="test",
+        settings=Settings.model_validate({"cpu_limit_cores": 0.5, **settings}),
+        pis=pis,
+        base_pi=pis[0],
+        worker_sha256="0" * 64,
+        order_seed=1,
+        cells=(cell,),
+        order=((together,),) * 4,
     )
-    environment.filters["to_json"] = json.dumps
-    environment.globals["lookup"] = lambda _kind, path, rstrip: Path(path).read_text(encoding="utf-8")
-    variables = {
-        **yaml.safe_load((ROLE / "defaults/main.yml").read_text(encoding="utf-8")),
-        **yaml.safe_load((ROLE / "vars/main.yml").read_text(encoding="utf-8")),
-        "pi_job_run_id": "20261124-071530-3fa2",
-        "pi_job_node_names": ["pi-1", "pi-2", "pi-3"],
-        "pi_job_worker_path": str(WORKER),
-        **changed,
-    }
-    return yaml.safe_load(environment.get_template(template).render(variables))
+
+
+def slot_of(plan: Plan, round: int = 1) -> Slot:
+    """Return the place of the plan's Job in a round."""
+    return Slot(round=round, position=0, cell=plan.cells[0].name)
+
+
+def job(plan: Plan | None = None, *, attempt: int = 1, program: str = WORKER) -> Any:
+    """Return the Job of the plan's first round."""
+    plan = plan or make_plan()
+    place = Place(plan.settings.namespace)
+    return job_manifest(
+        JOB, plan, slot_of(plan), attempt, place=place, owner_uid="uid-of-the-owner", program=program
+    )
+
+
+def namespace(place: Place) -> Any:
+    """Return our namespace."""
+    return namespace_manifest(NAMESPACE, place)
+
+
+def owner(place: Place) -> Any:
+    """Return the ConfigMap that owns our objects."""
+    return owner_manifest(OWNER, place)

@@ -1,19 +1,31 @@
-"""A virtual cluster as tests and benchmarks use it: by its commands and the product's, as a person does."""
+"""The doors as tests and benchmarks open them on a virtual cluster: as a user types it."""
 
 from __future__ import annotations
 
-import json
+import itertools
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
 
-PROJECT = Path(__file__).resolve().parents[1]
-_POLL_SECONDS = 0.1
+from virtual_cluster.tests.rig import PROJECT, Rig, await_that
+
+__all__ = [
+    "PROJECT",
+    "Outcome",
+    "Playing",
+    "VirtualCluster",
+    "assert_told",
+    "await_that",
+    "playbook_environment",
+]
+
+# Enough for a figure, and done in a blink.
+FEW = {"benchmark_samples_per_process": 1000, "benchmark_rounds": 1, "benchmark_long_rounds": 0}
 
 
 @dataclass(frozen=True)
@@ -26,8 +38,18 @@ class Outcome:
 
     @property
     def errors(self) -> list[str]:
-        """Return the lines with which Ansible says what went wrong."""
-        return [line for line in self.output.splitlines() if "[ERROR]" in line]
+        """Return the lines at the end that say what went wrong, each with its next step."""
+        from_last = reversed(self.output.rstrip().splitlines())
+        return list(itertools.takewhile(lambda line: "Next: " in line, from_last))[::-1]
+
+
+def assert_told(outcome: Outcome, message: str) -> None:
+    """Hold a door that failed to one line, which stands once and last on the screen."""
+    assert outcome.exit_code == 2, outcome.output
+    assert "Traceback" not in outcome.output, outcome.output
+    assert len(outcome.errors) == 1, outcome.output
+    assert re.search(message, outcome.errors[0]), outcome.output
+    assert outcome.output.count("Next: ") == 1, outcome.output
 
 
 @dataclass(frozen=True)
@@ -57,49 +79,21 @@ def playbook_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "KUBECONFIG"} | own
 
 
+def heed_interrupts() -> None:
+    """Undo what a child inherits from whoever runs the tests in the background: to ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @dataclass(frozen=True)
-class VirtualCluster:
+class VirtualCluster(Rig):
     """A running virtual cluster in `folder`."""
 
-    folder: Path
-
-    # What stands before the command's name.
-    kind: ClassVar[tuple[str, ...]] = ()
-
-    def attempt(
-        self, command: str, *words: str, environment: dict[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command of the cluster and return what came of it."""
-        program = [sys.executable, str(PROJECT / "virtual_cluster"), *self.kind]
-        argv = [*program, command, "--dir", str(self.folder), *words]
-        return subprocess.run(
-            argv, capture_output=True, text=True, check=False, env={**os.environ, **(environment or {})}
-        )
-
-    def virtual_cluster(self, command: str, *words: str) -> str:
-        """Run a command of the cluster, which must succeed, and return what it printed."""
-        done = self.attempt(command, *words)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def kubectl(self, *words: str) -> str:
-        """Run the unmodified kubectl and return what it printed."""
-        return self.virtual_cluster("kubectl", "--", *words)
-
-    def get(self, *words: str) -> Any:
-        """Return what kubectl get answers, parsed."""
-        return json.loads(self.kubectl("get", *words, "--output=json"))
-
     def start(self, door: str, *words: str, **settings: object) -> Playing:
-        """Start a playbook as a user does, with settings as -e."""
+        """Start a playbook as a user does, with settings as -e, in a process group of its own."""
         runs = Path(str(settings.get("benchmark_runs_dir", self.folder.parent / "runs")))
         command = str(Path(sys.executable).parent / "ansible-playbook")
         argv = [command, "-i", str(self.folder / "inventory.yml"), door, *words]
-        for name, value in {
-            "benchmark_runs_dir": runs,
-            "benchmark_samples_per_pod": 1000,
-            **settings,
-        }.items():
+        for name, value in {"benchmark_runs_dir": runs, **FEW, **settings}.items():
             argv += ["-e", f"{name}={value}"]
         output = self.folder.parent / f"output-{time.monotonic_ns()}.txt"
         with output.open("wb") as file:
@@ -110,17 +104,11 @@ class VirtualCluster:
                 stderr=file,
                 cwd=PROJECT,
                 env=playbook_environment(),
+                start_new_session=True,
+                preexec_fn=heed_interrupts,
             )
         return Playing(process, output, runs / "latest")
 
     def play(self, door: str, *words: str, **settings: object) -> Outcome:
         """Run a playbook to its end."""
         return self.start(door, *words, **settings).end()
-
-
-def await_that(condition: Callable[[], object], what: str, within_seconds: float = 60.0) -> None:
-    """Wait until a condition holds, which `what` names."""
-    deadline = time.monotonic() + within_seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {within_seconds:g} s: {what}"
-        time.sleep(_POLL_SECONDS)

@@ -79,7 +79,6 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--architecture", default="arm64", help="what their nodes claim to be (default: %(default)s)"
     )
-    up.add_argument("--foreground", action="store_true", help="stay, and end the lab on Ctrl-C")
     status = command("status", "show processes and Pis; exit code 3 unless all is well")
     status.add_argument("--json", action="store_true", help="for programs")
     command("down", "stop the lab and remove its state")
@@ -117,7 +116,6 @@ def _add_containers(commands: argparse._SubParsersAction[argparse.ArgumentParser
         "--pis", type=_pi_count(_MOST_CONTAINERS), default=3, help="how many Pis (default: %(default)s)"
     )
     up.add_argument("--cpus", type=_cpus, default=0.5, help="cores of each (default: %(default)s)")
-    up.add_argument("--prefix", default="", help="put before the containers' names, pi-1, pi-2, …")
     up.add_argument("--base", metavar="IMAGE", help="a Debian bookworm to build on, instead of the usual one")
     action("status", "show containers and Pis; exit code 3 unless all is well")
     action("down", "remove containers, network and files")
@@ -160,7 +158,7 @@ def _run(options: argparse.Namespace) -> int:
     try:
         match options.command:
             case "up":
-                request = lab.Request(options.pis, options.cpus, options.architecture, options.foreground)
+                request = lab.Request(options.pis, options.cpus, options.architecture)
                 lab.up(_folder(options), request, progress)
             case "down":
                 folder = _folder(options)
@@ -188,7 +186,7 @@ def _run_containers(options: argparse.Namespace, progress: Progress) -> int:
     ours = cluster.Cluster(path.expanduser().absolute())
     match options.action:
         case "up":
-            request = cluster.Request(options.pis, options.cpus, options.prefix, options.base)
+            request = cluster.Request(options.pis, options.cpus, options.base)
             cluster.up(ours, request, progress)
         case "down":
             print(f"Removed the Pis of {ours.path}" if cluster.down(ours) else f"No Pis of {ours.path}")

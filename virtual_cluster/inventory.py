@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def render(pis: Sequence[Pi], folder: Path, kubeconfig: Path) -> str:
-    """The text of inventory.yml for the lab in `folder`; pi-1 is also the one that runs the baseline."""
+    """The text of inventory.yml for the lab in `folder`; pi-1 is also the one that works alone."""
     first = pis[0]
     run_on_first = [sys.executable, str(PACKAGE), "exec", "--dir", str(folder), first.name, "--"]
     return yaml.safe_dump(
@@ -31,19 +31,20 @@ def render(pis: Sequence[Pi], folder: Path, kubeconfig: Path) -> str:
                     "benchmark_cpu_limit_cores": first.cpus,
                     # A virtual Pi is no machine that one can log in to.
                     "benchmark_host_checks": False,
-                    "benchmark_baseline_runtime": "process",
-                    "benchmark_baseline_command_prefix": run_on_first,
+                    "benchmark_base_runtime": "process",
+                    "benchmark_base_command_prefix": run_on_first,
                     # The interpreter that the pods' image stands for: both sides then run the same Python.
-                    "benchmark_baseline_python": os.path.realpath(
+                    "benchmark_base_python": os.path.realpath(
                         getattr(sys, "_base_executable", sys.executable)
                     ),
                 },
                 "children": {
                     "pis": {"hosts": {pi.name: {} for pi in pis}},
-                    "baseline": {"hosts": {first.name: {}}},
+                    "base": {"hosts": {first.name: {}}},
                 },
             }
         },
         sort_keys=False,
         width=1000,
+        allow_unicode=True,
     )

@@ -48,7 +48,6 @@ class Request:
     pis: int
     cpus: float
     architecture: str
-    foreground: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def up(folder: LabFolder, request: Request, progress: Progress) -> None:
-    """Start a lab and return when all its Pis are Ready; in the foreground, return when it has ended.
+    """Start a lab and return when all its Pis are Ready.
 
     Raises LabError, and leaves no process behind, if that fails. KeyboardInterrupt (also for SIGTERM)
     leaves no file either.
@@ -105,12 +104,9 @@ def up(folder: LabFolder, request: Request, progress: Progress) -> None:
             control_socket=str(control_socket),
         )
         write_spec(folder, spec)
-        supervisor = _start_supervisor(folder, lock, request.foreground)
+        supervisor = _start_supervisor(folder, lock)
         _follow(supervisor, folder, progress)
         _print_next_steps(folder, request, components.version)
-        if request.foreground:
-            supervisor.wait()
-            raise KeyboardInterrupt  # whoever ended it, nothing shall stay
     except BaseException as error:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
@@ -183,17 +179,9 @@ def _kill_leftovers(folder: LabFolder) -> None:
         )
 
 
-def _start_supervisor(folder: LabFolder, lock: FolderLock, foreground: bool) -> subprocess.Popen[bytes]:
+def _start_supervisor(folder: LabFolder, lock: FolderLock) -> subprocess.Popen[bytes]:
     folder.log("supervisor").parent.mkdir(mode=0o700, exist_ok=True)
-    mode = "foreground" if foreground else "detached"
-    command = [
-        sys.executable,
-        "-m",
-        "virtual_cluster.supervisor",
-        str(folder.path),
-        str(lock.descriptor),
-        mode,
-    ]
+    command = [sys.executable, "-m", "virtual_cluster.supervisor", str(folder.path), str(lock.descriptor)]
     with folder.log("supervisor").open("ab") as log:
         return processes.spawn(
             command,
@@ -237,10 +225,7 @@ def _print_next_steps(folder: LabFolder, request: Request, version: str) -> None
     print(f"  Benchmark: ansible-playbook -i {folder.inventory} benchmark.yml")
     print(f"  Look:      {_command('kubectl', folder)} -- get nodes -o wide")
     print(f"             or any kubectl, after export KUBECONFIG={folder.kubeconfig}")
-    if request.foreground:
-        print("  End:       Ctrl-C", flush=True)
-    else:
-        print(f"  End:       {_command('down', folder)}")
+    print(f"  End:       {_command('down', folder)}")
 
 
 def down(folder: LabFolder) -> bool:

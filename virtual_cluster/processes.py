@@ -8,7 +8,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -93,7 +93,6 @@ def spawn(
     stdout: int | IO[bytes],
     stderr: int | IO[bytes],
     cwd: Path,
-    environment: Mapping[str, str] | None = None,
     new_session: bool = False,
     pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
@@ -104,7 +103,6 @@ def spawn(
         stdout=stdout,
         stderr=stderr,
         cwd=cwd,
-        env=environment,
         start_new_session=new_session,
         pass_fds=pass_fds,
         preexec_fn=before_exec(death_signal),

@@ -1,6 +1,6 @@
 """One process per lab: it starts the components, owns them and takes them with it, however it dies.
 
-`up` starts it as `python -m virtual_cluster.supervisor DIR LOCK_DESCRIPTOR MODE` and reads from its standard
+`up` starts it as `python -m virtual_cluster.supervisor DIR LOCK_DESCRIPTOR` and reads from its standard
 output one line of JSON per step: {"progress": TEXT}, then {"ready": true} or {"error": TEXT}.
 """
 
@@ -20,7 +20,7 @@ from types import FrameType
 
 from virtual_cluster import control_plane, inventory, kubeconfig, pis, pki, processes
 from virtual_cluster.api import Api
-from virtual_cluster.errors import LabError
+from virtual_cluster.errors import LabError, last_line
 from virtual_cluster.folder import (
     Component,
     FolderLock,
@@ -55,12 +55,11 @@ def _report(**line: object) -> None:
         raise _Stop from error
 
 
-def last_words(log: str, limit: int = 300) -> str:
+def last_words(log: str) -> str:
     """The line of a component's log that best says why it ended: the last error, else the last line."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    lines = [line.strip() for line in log.splitlines()]
     errors = [line for line in lines if line.startswith(("E", "F")) or '"level":"fatal"' in line]
-    best = (errors or lines or ["it logged nothing"])[-1]
-    return best if len(best) <= limit else f"{best[: limit - 1]}…"
+    return last_line("\n".join(errors or lines))
 
 
 def reserve_port() -> socket.socket:
@@ -262,7 +261,7 @@ class Supervisor:
 
 def main(arguments: list[str]) -> int:
     """Run a lab until somebody asks for its end; see the module's description."""
-    path, lock_descriptor, mode = arguments
+    path, lock_descriptor = arguments
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _on_signal)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -275,8 +274,7 @@ def main(arguments: list[str]) -> int:
     try:
         with reserve_port() as reserved:
             supervisor.start(reserved.getsockname()[1])
-            if mode == "detached":
-                processes.set_death_signal(0)  # from here on `up` may end without us
+            processes.set_death_signal(0)  # from here on `up` may end without us
             _report(ready=True)
             _close_report()
             supervisor.watch()

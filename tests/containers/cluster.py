@@ -3,53 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
+from pi_speedup.model.trial import Trial
+from pi_speedup.store import RunStore
 from tests.virtual import Outcome, VirtualCluster, await_that
+from virtual_cluster.tests.rig import ContainerRig, docker
 
 PIS = ("pi-1", "pi-2", "pi-3")
 NAMESPACE = "pi-speedup"
 _OURS = "app.kubernetes.io/managed-by=pi-speedup"
-_OUR_KINDS = "namespaces,configmaps,jobs,pods"
+_OUR_KINDS = "namespaces,configmaps,leases,jobs,pods"
 # A worker that takes this many samples ends with its test only.
 ENDLESS = 10**9
 
 
-def docker(*words: str) -> str:
-    """Run docker, which must succeed, and return what it printed."""
-    done = subprocess.run(["docker", *words], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"docker {' '.join(words)}: {done.stderr}"
-    return done.stdout
-
-
 @dataclass(frozen=True)
-class Cluster(VirtualCluster):
-    """Running containers of `folder`, whose names begin with `prefix`."""
-
-    prefix: str
-
-    kind: ClassVar[tuple[str, ...]] = ("containers",)
-
-    def container(self, pi: str) -> str:
-        """Return what docker calls a Pi."""
-        return f"{self.prefix}{pi}"
+class Cluster(VirtualCluster, ContainerRig):
+    """Running containers of `folder`."""
 
     def addresses(self) -> dict[str, str]:
         """Return each Pi's address."""
         inventory = yaml.safe_load((self.folder / "inventory.yml").read_text())
         pis = inventory["all"]["children"]["pis"]["hosts"]
         return {name: variables["ansible_host"] for name, variables in pis.items()}
-
-    def on(self, pi: str, *words: str) -> str:
-        """Run a command as root on a Pi, not by SSH, and return what it printed."""
-        return docker("exec", self.container(pi), *words)
 
     def as_nobody(self, pi: str, *words: str) -> str:
         """Run a command on a Pi as a user without any right, and return what it printed."""
@@ -83,12 +64,6 @@ class Cluster(VirtualCluster):
         """End all SSH connections of a Pi; its server stays."""
         self.on(pi, "pkill", "-KILL", "-f", "^sshd: pi")
 
-    def is_ready(self, pi: str) -> bool:
-        """Say whether the API server takes a Pi for Ready and lets it have pods."""
-        node = self.get("node", pi)
-        ready = [each["status"] for each in node["status"]["conditions"] if each["type"] == "Ready"]
-        return ready == ["True"] and not node["spec"].get("taints")
-
     def objects(self, kinds: str = _OUR_KINDS, namespace: str | None = None) -> list[dict[str, Any]]:
         """Return what of ours the API server has in one namespace, or in all of them and these themselves."""
         where = f"--namespace={namespace}" if namespace else "--all-namespaces"
@@ -119,16 +94,6 @@ class Cluster(VirtualCluster):
         assert self.left_behind() == []
 
 
-def assert_told(outcome: Outcome, message: str, *, besides: str | None = None) -> None:
-    """Hold a failed run to its one line; `besides` is what Ansible itself says of the same cause."""
-    assert outcome.exit_code != 0, outcome.output
-    assert "Traceback" not in outcome.output
-    ours = [line for line in outcome.errors if besides is None or not re.search(besides, line)]
-    assert len(ours) == 1, outcome.output
-    assert re.search(message, ours[0]), ours[0]
-    assert ours[0].count("Next: ") == 1, ours[0]
-
-
-def read(outcome: Outcome, name: str) -> Any:
-    """Return a file of a run, parsed."""
-    return json.loads((outcome.run_dir / name).read_text())
+def trials(outcome: Outcome) -> tuple[Trial, ...]:
+    """Return the trials of a run, in the order of its plan."""
+    return RunStore(outcome.run_dir.resolve()).trials()

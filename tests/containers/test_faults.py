@@ -15,15 +15,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers.cluster import ENDLESS, NAMESPACE, PIS, Cluster, assert_told, read
-from tests.virtual import Outcome, await_that
+from pi_speedup.model.trial import Trial
+from tests.containers.cluster import ENDLESS, PIS, Cluster, trials
+from tests.virtual import PROJECT, Outcome, assert_told, await_that
 
 Cause = Callable[[Cluster, Path], AbstractContextManager[dict[str, object]]]
 
 # From when a cause shows until the run has told of it.
-TELLS_WITHIN_SECONDS = 30
+TELLS_WITHIN_SECONDS = 60
 # The Pis' own state matters to tests of its checks only.
-UNSEEN: dict[str, object] = {"benchmark_host_checks": "false", "benchmark_scalings": "strong"}
+UNSEEN: dict[str, object] = {"benchmark_host_checks": "false"}
+# The seeds with which the Job comes first, and the base case.
+JOB_FIRST: dict[str, object] = {"benchmark_order_seed": 0}
+BASE_FIRST: dict[str, object] = {"benchmark_order_seed": 1}
 
 
 @dataclass(frozen=True)
@@ -33,14 +37,16 @@ class Fault:
     message: str
     settings: dict[str, object] = field(default_factory=dict)
     cause: Cause | None = None
-    # In the files of the run: text that tells of the cause, by file.
-    evidence: dict[str, str] = field(default_factory=dict)
+    # What the trials on disk must tell.
+    evidence: Callable[[tuple[Trial, ...]], bool] = lambda found: True
 
 
 def play_with(cluster: Cluster, folder: Path, fault: Fault) -> Outcome:
     cause = fault.cause(cluster, folder) if fault.cause else contextlib.nullcontext({})
     with cause as settings:
-        return cluster.play("benchmark.yml", **{**fault.settings, **settings})
+        return cluster.play(
+            "benchmark.yml", **{"benchmark_runs_dir": folder / "runs", **fault.settings, **settings}
+        )
 
 
 # A Pi that is not fit: the run ends before it does anything in the cluster.
@@ -78,13 +84,13 @@ def clock_ahead(cluster: Cluster, _folder: Path) -> Iterator[dict[str, object]]:
 
 UNFIT = {
     "SSH server stopped": Fault(
-        r"pi-2 cannot be reached over ssh \(Connection refused\)", cause=ssh_server_stopped
+        r"^pi-2: cannot be reached over ssh \(Connection refused\)", cause=ssh_server_stopped
     ),
     "Docker's socket closed to the user": Fault(
-        r"pi-1: permission denied on docker's socket", cause=docker_not_allowed
+        r"^pi-1: permission denied on docker's socket", cause=docker_not_allowed
     ),
     "clock 90 s ahead": Fault(
-        r"pi-2: its clock is (89|90)\.\d s .*ahead of the control host's", cause=clock_ahead
+        r"^pi-2: its clock is (89|90)\.\d s .*ahead of the control host's", cause=clock_ahead
     ),
 }
 
@@ -94,41 +100,14 @@ def test_an_unfit_pi_is_named_before_anything_is_done(cluster: Cluster, tmp_path
     before = cluster.left_behind()
     outcome = play_with(cluster, tmp_path, fault)
     assert_told(outcome, fault.message)
-    assert (outcome.run_dir / "run.json").exists()
+    assert outcome.output.splitlines() == outcome.errors
+    # What was seen of the Pis is on disk, and no key.
+    assert list(tmp_path.glob("runs/*/hosts/*.before.json"))
+    assert list(tmp_path.glob("runs/*/plan.json")) + list(tmp_path.glob("runs/*/private")) == []
     assert cluster.left_behind() == before
 
 
-# Pods and baselines that do not come to their end.
-
-
-def only_the_pod_on_pi_2_is_late(cluster: Cluster) -> bool:
-    phases = {pod["spec"].get("nodeName"): pod["status"]["phase"] for pod in cluster.objects("pods")}
-    return phases == {"pi-1": "Succeeded", "pi-2": "Pending", "pi-3": "Succeeded"}
-
-
-def test_a_configmap_that_goes_before_a_pod_starts(cluster: Cluster) -> None:
-    """Its Job is left to itself here; kubectl delete without --cascade=orphan takes the Job along."""
-    playing = cluster.start("benchmark.yml", benchmark_run_id="no-configmap", **UNSEEN)
-    nodes = cluster.folder.parent / "runs/no-configmap/nodes.json"
-    try:
-        await_that(nodes.exists, "the Pis were found ready")
-        # Held, so that its kubelet comes too late for the ConfigMap.
-        with cluster.frozen("pi-2"):
-            await_that(lambda: only_the_pod_on_pi_2_is_late(cluster), "the other pods are done")
-            where = f"--namespace={NAMESPACE}"
-            cluster.kubectl("delete", "configmap", "pi-speedup-worker", where, "--cascade=orphan")
-        outcome = playing.end(within_seconds=TELLS_WITHIN_SECONDS)
-        assert_told(outcome, r"pod \d on pi-2: FailedMount: .*configmap \"pi-speedup-worker\" not found")
-        assert any(event["reason"] == "FailedMount" for event in read(outcome, "events.json"))
-        # Nothing proves any more that the Job is ours: it stays until its namespace goes, but suspended.
-        active = ("Pending", "Running")
-        await_that(
-            lambda: all(pod["status"]["phase"] not in active for pod in cluster.objects("pods")),
-            "no pod is active",
-        )
-    finally:
-        cluster.kubectl("delete", "namespace", NAMESPACE)
-    assert cluster.left_behind() == []
+# Pods and base cases that do not come to their end.
 
 
 @contextlib.contextmanager
@@ -178,10 +157,10 @@ def image_not_approved(cluster: Cluster, folder: Path) -> Iterator[dict[str, obj
 
 @contextlib.contextmanager
 def disk_full(_cluster: Cluster, folder: Path) -> Iterator[dict[str, object]]:
-    """Sixteen pages of 4 KiB, one for each small file: the last baseline's result is the seventeenth."""
+    """Thirteen pages of 4 KiB, one or two for each file: the warm-up has room, the round after it has not."""
     runs = folder / "small"
     runs.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(runs)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=52k", "none", str(runs)], check=True)
     yield {"benchmark_runs_dir": runs}
 
 
@@ -192,37 +171,62 @@ def unmounted(tmp_path: Path) -> Iterator[None]:
         subprocess.run(["umount", str(tmp_path / "small")], check=True)
 
 
+def hungry(*, in_pods: bool) -> Cause:
+    """Let the worker take more memory than it may have, in pods or in the container alone."""
+
+    @contextlib.contextmanager
+    def cause(_cluster: Cluster, folder: Path) -> Iterator[dict[str, object]]:
+        first_line = "from __future__ import annotations\n"
+        eats = (
+            f"import os\nif ('JOB_COMPLETION_INDEX' in os.environ) is {in_pods}:\n    bytearray(64 << 20)\n"
+        )
+        worker = (PROJECT / "files/pi_worker.py").read_text()
+        path = folder / "hungry_worker.py"
+        path.write_text(worker.replace(first_line, first_line + eats, 1))
+        # The one that the plan names, and the one that is run.
+        yield {"run_plan_worker_path": path, "measure_worker_path": path}
+
+    return cause
+
+
+def reported(found: tuple[Trial, ...], cell: str) -> bool:
+    """Say whether each worker of the trial of a cell has its report on disk."""
+    return any(
+        trial.slot.cell == cell and trial.outcome == "ok" and all(worker.report for worker in trial.workers)
+        for trial in found
+    )
+
+
 BROKEN = {
     "unknown image": Fault(
-        r"pod \d on pi-\d: (ErrImagePull|ImagePullBackOff): .*no\.such/image.*Next: check the image's name",
+        r"^pi-1: .*no\.such/image:1.*Next: ",
         {"benchmark_image": "no.such/image:1", **UNSEEN},
-        evidence={"events.json": "no.such/image", "job.json": '"failed"'},
+        # The Pi that works alone is asked for it first.
+        evidence=lambda found: found == (),
     ),
     "no image but a registry's": Fault(
-        r"3 of 3 pods: FailedCreate: .*denied request: images must come from registry\.example",
-        UNSEEN,
+        r"^3 of 3 pods: FailedCreate: .*denied request: images must come from registry\.example",
+        {**JOB_FIRST, **UNSEEN},
         image_not_approved,
-        {"events.json": "registry.example", "job.json": "registry.example"},
+        lambda found: "registry.example" in found[0].events[0].message,
     ),
     "too little memory for a pod": Fault(
-        r"pod \d on pi-\d( \(and \d more\))?: exit code 137, OOMKilled\. Next: raise the memory limit",
-        {"pi_job_memory_limit": "6Mi", **UNSEEN},
-        evidence={"job.json": "OOMKilled"},
+        r"^pod \d on pi-\d: exit code 137, OOMKilled( \(and \d more\))?\. Next: raise benchmark_memory_lim",
+        {"benchmark_memory_limit_mib": 32, **JOB_FIRST, **UNSEEN},
+        hungry(in_pods=True),
+        lambda found: "OOMKilled" in str(found[0].problem),
     ),
-    "too little memory for the baseline": Fault(
-        r"pi-1: the baseline was killed, most likely for want of memory.*Next: raise benchmark_memory_limit",
-        {"docker_baseline_memory_limit_mib": 6, **UNSEEN},
-        evidence={"job.json": '"complete"', "results/pod-0.json": "inside"},
+    "too little memory for the base case": Fault(
+        r"^pi-1: the base case was killed, most likely for want of memory.*Next: raise benchmark_memory_lim",
+        {"benchmark_memory_limit_mib": 32, **JOB_FIRST, **UNSEEN},
+        hungry(in_pods=False),
+        lambda found: reported(found, "together-3"),
     ),
     "control host's disk full": Fault(
-        r"cannot write .*/small/.* \(No space left on device\)",
-        cause=disk_full,
-        evidence={
-            **{f"results/pod-{index}.json": "inside" for index in range(len(PIS))},
-            # Written before the result, and the same in it.
-            "logs/baseline-strong.log": "inside",
-            "logs/baseline-weak.log": "inside",
-        },
+        r"/small/.*: cannot be written \(No space left on device\)",
+        {**BASE_FIRST, **UNSEEN},
+        disk_full,
+        lambda found: reported(found, "together-3") and reported(found, "alone"),
     ),
 }
 
@@ -234,13 +238,12 @@ def test_a_run_that_fails_says_why_and_leaves_nothing_but_its_files(
 ) -> None:
     outcome = play_with(cluster, tmp_path, fault)
     assert_told(outcome, fault.message)
-    for name, text in fault.evidence.items():
-        assert text in (outcome.run_dir / name).read_text()
-    job = read(outcome, "job.json")
-    assert job["wall_seconds"] < TELLS_WITHIN_SECONDS
-    # No earlier run's Job is there any more, nor a container; the rest goes with the cleanup, at the end.
-    ours = {each["metadata"]["name"] for each in cluster.objects("jobs", job["namespace"])}
-    assert ours <= {job["name"]}
+    assert fault.evidence(trials(outcome)), outcome.output
+    assert all(trial.spent_seconds < TELLS_WITHIN_SECONDS for trial in trials(outcome))
+    # Nothing computes, and only the last Job is left to be looked at; the cleanup, at the end, takes it.
+    jobs = cluster.objects("jobs")
+    assert len(jobs) <= 1
+    assert not any(job["status"].get("active") for job in jobs)
     assert [cluster.containers_on(pi) for pi in PIS] == [[], [], []]
 
 
@@ -257,68 +260,82 @@ class Lost:
 
 
 @pytest.fixture(scope="module")
-def lost(cluster: Cluster) -> Lost:
+def lost(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Lost:
     """Freeze pi-3 under a run whose pods would never end, run twice more, and thaw it."""
-    settings = {"benchmark_samples_per_pod": ENDLESS, "benchmark_timeout_seconds": 600}
-    playing = cluster.start("benchmark.yml", benchmark_run_id="pi-lost", **settings)
+    runs: dict[str, object] = {"benchmark_runs_dir": tmp_path_factory.mktemp("lost")}
+    endless = {"benchmark_samples_per_process": ENDLESS, "benchmark_timeout_seconds": 600, **JOB_FIRST}
+    playing = cluster.start("benchmark.yml", benchmark_run_id="pi-lost", **endless, **runs)
     await_that(lambda: cluster.pod_runs_on("pi-3"), "a pod runs on pi-3")
     with cluster.frozen("pi-3"):
         await_that(lambda: not cluster.is_ready("pi-3"), "the API server misses pi-3")
         amid = playing.end(within_seconds=TELLS_WITHIN_SECONDS)
         amid = Outcome(amid.exit_code, amid.output, amid.run_dir.with_name("pi-lost"))
-        unready = cluster.start("benchmark.yml", **UNSEEN).end(within_seconds=TELLS_WITHIN_SECONDS)
-        unreachable = cluster.start("benchmark.yml").end(within_seconds=TELLS_WITHIN_SECONDS)
+        unready = cluster.start("benchmark.yml", **UNSEEN, **runs).end(within_seconds=TELLS_WITHIN_SECONDS)
+        unreachable = cluster.start("benchmark.yml", **runs).end(within_seconds=TELLS_WITHIN_SECONDS)
     return Lost(amid, unreachable, unready)
 
 
 def test_a_pi_lost_amid_a_run_is_named_long_before_the_timeout(lost: Lost) -> None:
-    assert_told(lost.amid, r"pod \d on pi-3: .*the Pi was lost or stopped")
-    assert read(lost.amid, "job.json")["outcome"] == "failed"
-    assert len(list(lost.amid.run_dir.glob("logs/*.log"))) == len(PIS)
+    assert_told(lost.amid, r"^pi-3: stopped answering at \d\d:\d\d:\d\d")
+    assert {trial.outcome for trial in trials(lost.amid)} == {"failed"}
+    # It is told as soon as it is noticed, not with the end of the trial.
+    assert "pi-3 stopped answering at" in lost.amid.output
+    assert len(list(lost.amid.run_dir.glob("logs/r000-00-together-3/*.log"))) == len(PIS)
 
 
 def test_a_lost_pi_is_named_by_its_node(lost: Lost) -> None:
-    assert_told(lost.unready, r"pi-3 is lost: its kubelet stopped reporting")
+    assert_told(lost.unready, r"^pi-3: lost: its kubelet stopped reporting")
 
 
 def test_a_lost_pi_is_named_by_its_connection(lost: Lost) -> None:
-    assert_told(lost.unreachable, r"pi-3 cannot be reached over ssh \(.*timed out\)")
+    assert_told(lost.unreachable, r"^pi-3: cannot be reached over ssh \(.*timed out\)")
 
 
-# A connection that breaks while the Pi measures alone.
+# A connection that breaks while a Pi works alone.
 
 
-def until_the_baseline_runs(cluster: Cluster, timeout_seconds: int) -> Callable[[], Outcome]:
-    """Start a run and return when its baseline runs, which would take minutes."""
-    case = {"scaling": "strong", "samples": ENDLESS, "name": "pi-speedup-endless"}
+def container(attempt: int) -> str:
+    return f"pi-speedup-broken-r000-00-alone.{attempt}"
+
+
+def until_the_base_case_runs(cluster: Cluster, folder: Path, timeout_seconds: int) -> Callable[[], Outcome]:
+    """Start a run and return when its base case runs, which would take minutes."""
     playing = cluster.start(
         "benchmark.yml",
-        "--extra-vars",
-        json.dumps({"docker_baseline_cases": [case]}),
-        docker_baseline_timeout_seconds=timeout_seconds,
+        benchmark_run_id="broken",
+        benchmark_runs_dir=folder / "runs",
+        benchmark_samples_per_process=ENDLESS,
+        benchmark_timeout_seconds=timeout_seconds,
+        **BASE_FIRST,
+        **UNSEEN,
     )
-    await_that(lambda: cluster.containers_on("pi-1"), "the baseline runs")
+    await_that(lambda: cluster.containers_on("pi-1") == [container(1)], "the base case runs")
     return lambda: playing.end(within_seconds=TELLS_WITHIN_SECONDS)
 
 
-BY_ANSIBLE = r"^\[ERROR\]: Task failed: (Data could not be sent|Failed to connect)"
-
-
-def test_a_connection_that_breaks_under_the_baseline_leaves_no_container(cluster: Cluster) -> None:
-    end = until_the_baseline_runs(cluster, timeout_seconds=600)
+def test_a_connection_that_breaks_is_tried_once_more_and_leaves_no_container(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    end = until_the_base_case_runs(cluster, tmp_path, timeout_seconds=600)
+    cluster.break_connections("pi-1")
+    # The second attempt is alone there.
+    await_that(lambda: cluster.containers_on("pi-1") == [container(2)], "it is measured once more")
     cluster.break_connections("pi-1")
     outcome = end()
-    assert_told(outcome, r"pi-1: the connection broke.*Next: ", besides=BY_ANSIBLE)
-    assert len(list(outcome.run_dir.glob("results/pod-*.json"))) == len(PIS)
+    assert_told(outcome, r"^pi-1: cannot be reached over ssh \(.*Next: ")
+    assert outcome.output.count("that may pass by itself") == 1
+    assert [(trial.attempt, trial.outcome) for trial in trials(outcome)] == [(1, "failed"), (2, "failed")]
     assert cluster.containers_on("pi-1") == []
+    assert list(tmp_path.glob("runs/*/private")) == []
 
 
-def test_a_baseline_that_nobody_can_reach_ends_at_its_deadline(cluster: Cluster) -> None:
-    end = until_the_baseline_runs(cluster, timeout_seconds=12)
+def test_a_base_case_that_nobody_can_reach_ends_at_its_deadline(cluster: Cluster, tmp_path: Path) -> None:
+    end = until_the_base_case_runs(cluster, tmp_path, timeout_seconds=20)
     with cluster.without_sshd("pi-1"):
         outcome = end()
-        assert_told(outcome, r"pi-1: the connection broke.*Next: ", besides=BY_ANSIBLE)
-        await_that(lambda: not cluster.containers_on("pi-1"), "the baseline's container is gone")
+        assert_told(outcome, r"^pi-1: cannot be reached over ssh \(Connection refused\).*Next: ")
+        assert "it ends within 20 s by itself" in outcome.output
+        await_that(lambda: not cluster.containers_on("pi-1"), "the base case's container is gone")
 
 
 def test_cleanup_leaves_nothing_of_all_these_runs(cluster: Cluster) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pi_kube.client import KubeClient
-from pi_kube.ours import Place
+from pi_speedup.kube.client import KubeClient
+from pi_speedup.kube.owned import Place
 from tests.lab.fault_proxy import FaultProxy, fault_proxy
 from tests.lab.lab import Lab
 from tests.lab.runs import make_place
@@ -24,21 +24,27 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @pytest.fixture
-def direct(lab: Lab) -> Iterator[KubeClient]:
+def kubeconfig(lab: Lab) -> Path:
+    """The lab's own kubeconfig."""
+    return lab.folder / "kubeconfig"
+
+
+@pytest.fixture
+def direct(kubeconfig: Path) -> Iterator[KubeClient]:
     """A client of the lab's API server with nothing in between."""
-    with KubeClient(lab.folder / "kubeconfig") as client:
+    with KubeClient(kubeconfig) as client:
         yield client
 
 
 @pytest.fixture
-def proxy(lab: Lab, tmp_path: Path) -> Iterator[FaultProxy]:
+def proxy(kubeconfig: Path, tmp_path: Path) -> Iterator[FaultProxy]:
     """A proxy before the lab's API server, honest until it is given faults."""
-    with fault_proxy(lab.folder / "kubeconfig", tmp_path) as running:
+    with fault_proxy(kubeconfig, tmp_path) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def place(lab: Lab) -> Place:
-    """A namespace for runs, with the worker in it."""
+    """A namespace for trials, with the owner in it."""
     with KubeClient(lab.folder / "kubeconfig") as client:
         return make_place(client)

@@ -1,46 +1,53 @@
-"""A run of the real Job with next to no samples, as the role asks for it but without Ansible."""
+"""Trials of the real Job with next to no samples, driven as the benchmark does it but without Ansible."""
 
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pi_kube.client import Json, KubeClient
-from pi_kube.ours import Place
-from pi_kube.run import Plan, run_job
-from pi_kube.tracker import Ending
-from tests.manifests import render
+from pi_speedup.kube.client import Json, KubeClient
+from pi_speedup.kube.job import JobDriver
+from pi_speedup.kube.owned import MANAGED_BY, Place, apply, owner_uid
+from pi_speedup.model.plan import Plan
+from pi_speedup.model.trial import Measured, Trial
+from tests.manifests import JOB, WORKER, make_plan, namespace, owner, slot_of
 
-NODE_NAMES = ("pi-1", "pi-2", "pi-3")
-LABELS = {"app.kubernetes.io/managed-by": "pi-speedup"}
+LABELS = {MANAGED_BY: "pi-speedup"}
 _numbers = itertools.count()
 
 
 @dataclass(frozen=True)
 class Run:
-    """How a run ended, what it told on its way, what it left on disk."""
+    """How a trial ended, and what was told on its way."""
 
-    ending: Ending
-    lines: list[str]
-    folder: Path
-
-    def json(self, name: str) -> Any:
-        """Return a file of the run, parsed."""
-        return json.loads((self.folder / name).read_text())
+    measured: Measured
+    lines: list[str] = field(default_factory=list)
 
     @property
-    def results(self) -> list[str]:
-        """Return the names of the pods' results."""
-        return sorted(path.name for path in self.folder.glob("results/*"))
+    def trial(self) -> Trial:
+        """The trial."""
+        return self.measured.trial
+
+    @property
+    def said(self) -> str:
+        """Its problem in a line, empty if there was none."""
+        return str(self.trial.problem or "")
+
+    @property
+    def reports(self) -> list[int]:
+        """The completion indexes of the pods whose report is whole."""
+        return sorted(worker.report.completion_index or 0 for worker in self.trial.workers if worker.report)
 
     @property
     def logs(self) -> list[str]:
-        """Return the pods' logs by completion index."""
-        return [path.read_text() for path in sorted(self.folder.glob("logs/*"))]
+        """The pods' logs by completion index."""
+        return [
+            log.decode("utf-8", "replace") if isinstance(log, bytes) else log
+            for _, log in sorted(self.measured.logs.items())
+        ]
 
 
 def new_name(prefix: str = "faults") -> str:
@@ -48,56 +55,67 @@ def new_name(prefix: str = "faults") -> str:
     return f"{prefix}-{next(_numbers)}"
 
 
-def manifest(place: Place, **settings: object) -> Json:
-    """Return the Job's manifest under a new run id."""
-    few = {"pi_job_samples": 1000, "pi_job_cpu_limit": "0.5", "pi_job_run_id": new_name()}
-    job: Json = render("job.yml.j2", **{"pi_job_namespace": place.namespace, **few, **settings})
-    return job
+def new_plan(place: Place, **changed: Any) -> Plan:
+    """Return a plan under a new run id."""
+    values: dict[str, Any] = {"run_id": new_name("run"), "namespace": place.namespace, "timeout_seconds": 60}
+    return make_plan(**values | changed)
+
+
+def driver(
+    client: KubeClient,
+    place: Place,
+    plan: Plan | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+    *,
+    program: str = WORKER,
+    template: str = JOB,
+    uid: str | None = None,
+) -> JobDriver:
+    """Return a driver as the benchmark makes it."""
+    return JobDriver(
+        client,
+        place,
+        plan or new_plan(place),
+        template,
+        program,
+        owner_uid(client, place) if uid is None else uid,
+        tell,
+    )
 
 
 def run(
     kubeconfig: Path,
     place: Place,
-    folder: Path,
-    job: Json | None = None,
+    plan: Plan | None = None,
     *,
-    node_names: tuple[str, ...] = NODE_NAMES,
-    timeout_seconds: int = 60,
+    round: int = 1,
+    program: str = WORKER,
+    template: str = JOB,
+    uid: str | None = None,
 ) -> Run:
-    """Run the Job to its end."""
+    """Run one trial to its end."""
     lines: list[str] = []
-    plan = Plan(place, job or manifest(place), node_names, timeout_seconds, folder / "run")
+    plan = plan or new_plan(place)
     with KubeClient(kubeconfig) as client:
-        return Run(run_job(client, plan, lines.append), lines, plan.run_dir)
+        drives = driver(client, place, plan, lines.append, program=program, template=template, uid=uid)
+        return Run(drives.run(slot_of(plan, round), 1), lines)
 
 
-def container(job: Json) -> Json:
-    """Return the container of a Job's manifest, to be changed."""
-    found: Json = job["spec"]["template"]["spec"]["containers"][0]
-    return found
-
-
-def misbehaving(place: Place, index: int, code: str) -> Json:
-    """Return a Job of which one pod runs other Python code instead of the worker."""
-    job = manifest(place)
-    script = f"""
-import os, runpy, sys
-if os.environ["JOB_COMPLETION_INDEX"] != "{index}":
-    sys.argv = sys.argv[1:]
-    runpy.run_path(sys.argv[0], run_name="__main__")
-    sys.exit()
-{code}
-"""
-    container(job)["command"][1:1] = ["-c", script]
-    return job
+def misbehaving(index: int, code: str) -> str:
+    """Return a program that runs other Python code instead of the worker in one of the pods."""
+    return (
+        f"import os\nif os.environ['JOB_COMPLETION_INDEX'] == '{index}':\n"
+        + "".join(f"    {line}\n" for line in [*code.splitlines(), "raise SystemExit"])
+        + "else:\n    exec("
+        + repr(WORKER)
+        + ")\n"
+    )
 
 
 def make_place(client: KubeClient, change: Callable[[Json], object] = lambda namespace: None) -> Place:
-    """Make a namespace and the worker in it as the role does, but for a change to the namespace."""
-    place = Place(new_name(), "pi-speedup-worker")
-    namespace = render("namespace.yml.j2", pi_job_namespace=place.namespace)
-    change(namespace)
-    client.create("/api/v1/namespaces", namespace)
-    worker = render("worker.yml.j2", pi_job_namespace=place.namespace)
-    client.create(f"{place.namespace_path}/configmaps", worker)
+    """Make a namespace and the owner in it as the role does, but for a change to the namespace."""
+    place = Place(new_name())
+    wanted = namespace(place)
+    change(wanted)
+    apply(client, place, [wanted, owner(place)])
     return place

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pi_kube import client as client_module
-from pi_kube import collect, follow
-from pi_kube.client import KubeClient
-from pi_kube.errors import KubeError
-from pi_kube.ours import Place
+from pi_speedup.kube import client as client_module
+from pi_speedup.kube import follow as follow_module
+from pi_speedup.kube import results as results_module
+from pi_speedup.kube.client import KubeClient
+from pi_speedup.kube.errors import KubeError
+from pi_speedup.kube.manifest import job_name
+from pi_speedup.kube.owned import Place, owner_uid
 from tests.lab.fault_proxy import (
     ALWAYS,
     Action,
@@ -25,10 +28,11 @@ from tests.lab.fault_proxy import (
     resets,
 )
 from tests.lab.lab import Lab
-from tests.lab.runs import container, manifest, run
+from tests.lab.runs import misbehaving, new_plan, run
+from tests.manifests import JOB, slot_of
 
 NODES = "/api/v1/nodes"
-# The one by which the Job is followed, not the one by which an earlier Job's removal is awaited.
+# The one by which the Job is followed.
 JOB_WATCH = "WATCH /jobs fieldSelector"
 HTML = "<html>\n<body>welcome\x1b[2J</body>\n</html>\n"
 
@@ -36,8 +40,13 @@ HTML = "<html>\n<body>welcome\x1b[2J</body>\n</html>\n"
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up a silent server soon; the real time allowed differs in nothing but its length."""
-    monkeypatch.setattr(client_module, "READ_SECONDS", 2.0)
-    monkeypatch.setattr(collect, "LOG_SECONDS", 1.0)
+    for name in ("PATIENT", "ONCE"):
+        short = replace(getattr(client_module, name), read_seconds=2.0)
+        monkeypatch.setattr(client_module, name, short)
+    monkeypatch.setattr(follow_module, "ONCE", client_module.ONCE)
+    monkeypatch.setattr(follow_module, "BEAT_SECONDS", 3.0)
+    monkeypatch.setattr(follow_module, "QUIET_SECONDS", 3.0)
+    monkeypatch.setattr(results_module, "LOG_SECONDS", 1.0)
 
 
 def status(code: int, message: str) -> dict[str, object]:
@@ -48,14 +57,18 @@ def error_event(code: int, message: str) -> dict[str, object]:
     return {"type": "ERROR", "object": status(code, message)}
 
 
+TOO_LARGE = error_event(504, "Too large resource version: 7, current: 5")
+
 PASSING = {
     "500 once": Fault("GET", answers(500, "oops")),
     "503 twice": Fault("GET", answers(503), times=2),
-    "429 with Retry-After": Fault("GET", answers(429, Retry_After="0")),
+    "429 with Retry-After five times": Fault("GET", answers(429, Retry_After="0"), times=5),
     "504 once": Fault("GET", answers(504)),
-    "connection reset once": Fault("GET", resets),
+    "connection reset three times": Fault("GET", resets, times=3),
     "answer cut off once": Fault("GET", breaks(500)),
     "silence once": Fault("GET", hangs),
+    "HTML twice": Fault("GET", answers(200, HTML), times=2),
+    "JSON cut off": Fault("GET", answers(200, '{"items": [')),
     "page expired": Fault(
         "GET continue=", answers(410, status(410, "The provided continue parameter is too old"))
     ),
@@ -77,24 +90,28 @@ def test_list_under_a_passing_fault_is_whole(
 
 
 LASTING = {
-    "500": (answers(500, status(500, "etcd is\nfull")), "answered 500 to GET /api/v1/nodes: etcd is full"),
-    "a proxy's HTML": (answers(200, HTML), "answers, but not as a Kubernetes API"),
-    "an HTML error": (answers(403, HTML), "<body>welcome [2J</body>"),
-    "a redirect": (answers(302, Location="http://127.0.0.1:1/"), "too many redirects"),
-    "silence": (hangs, "no answer within the time allowed. Next:"),
-    "resets": (resets, "the connection broke"),
+    "500": (answers(500, status(500, "etcd is\nfull")), "answered 500 to GET /api/v1/nodes: etcd is full", 4),
+    "a proxy's HTML": (answers(200, HTML), "answers, but not as a Kubernetes API", 3),
+    "an HTML error": (answers(403, HTML), "<body>welcome [2J</body>", 1),
+    "an unknown identity": (answers(401), "does not accept the identity", 1),
+    "a redirect": (answers(302, Location="http://127.0.0.1:1/"), "answered 302", 1),
+    "silence": (hangs, "no answer within the time allowed. Next:", 2),
+    "resets": (resets, "the connection broke", 4),
 }
 
 
-@pytest.mark.parametrize(("act", "words"), LASTING.values(), ids=LASTING)
+@pytest.mark.parametrize(("act", "words", "times"), LASTING.values(), ids=LASTING)
 @pytest.mark.usefixtures("brief")
-def test_lasting_fault_is_one_line(act: Action, words: str, proxy: FaultProxy) -> None:
+def test_lasting_fault_is_one_line(act: Action, words: str, times: int, proxy: FaultProxy) -> None:
     proxy.faults.append(Fault("GET", act, ALWAYS))
     with KubeClient(proxy.kubeconfig) as client, pytest.raises(KubeError) as caught:
         client.list_all(NODES)
     assert words in str(caught.value)
+    assert ". Next: " in str(caught.value)
     assert str(caught.value).isprintable()
     assert proxy.token not in str(caught.value)
+    # Missing rights are never asked for again.
+    assert len(proxy.injected) == times
 
 
 def test_server_that_is_down_is_named_with_the_kubeconfig(lab: Lab, tmp_path: Path) -> None:
@@ -104,46 +121,87 @@ def test_server_that_is_down_is_named_with_the_kubeconfig(lab: Lab, tmp_path: Pa
         client.list_all(NODES)
     assert str(proxy.kubeconfig) in str(caught.value)
     assert "connection refused. Next:" in str(caught.value)
+    assert caught.value.passes_by_itself
+
+
+def test_time_of_day_is_the_api_servers(proxy: FaultProxy) -> None:
+    act = answers(200, {"kind": "x"}, Date="Tue, 24 Nov 2026 07:15:30 GMT")
+    proxy.faults.append(Fault("GET", act))
+    with KubeClient(proxy.kubeconfig) as client:
+        client.get(NODES)
+        assert client.now().strftime("%Y-%m-%d %H:%M") == "2026-11-24 07:15"
 
 
 SURVIVED = {
     "create answers 500, but did create": Fault("POST /jobs", does_it_but(answers(500))),
     "create breaks off, but did create": Fault("POST /jobs", does_it_but(resets)),
     "create is silent, but did create": Fault("POST /jobs", does_it_but(hangs)),
-    "create is told to wait": Fault("POST /jobs", answers(429, Retry_After="0")),
+    "create is told to wait": Fault("POST /jobs", answers(429, Retry_After="0"), times=5),
+    "API server is away when the Job is to be created": Fault("POST /jobs", resets, times=5),
     "pod watch begins with 504": Fault(
         "WATCH /pods", answers(504, status(504, "Too large resource version"))
     ),
+    "each watch is too far ahead": Fault("WATCH", answers(200, TOO_LARGE), ALWAYS),
     "pod watch begins with 410": Fault("WATCH /pods", answers(200, error_event(410, "too old"))),
     "pod watch ends at once": Fault("WATCH /pods", answers(200)),
     "pod watch says nothing": Fault("WATCH /pods", hangs, ALWAYS),
+    "no watch says anything": Fault("WATCH", hangs, ALWAYS),
     "job watch is reset twice": Fault(JOB_WATCH, resets, times=2),
     "job watch ends within a line": Fault(JOB_WATCH, cuts(300)),
     "job watch breaks within a line": Fault(JOB_WATCH, breaks(300)),
-    "job watch speaks HTML": Fault(JOB_WATCH, answers(200, HTML)),
-    "job watch speaks JSON of its own": Fault(
+    "job watch answers HTML": Fault(JOB_WATCH, answers(200, HTML)),
+    "job watch answers JSON of its own": Fault(
         JOB_WATCH, answers(200, {"type": "ERROR", "object": "bad gateway"})
     ),
-    "pod watch speaks JSON of its own": Fault("WATCH /pods", answers(200, {"type": "ADDED", "object": [1]})),
+    "pod watch answers JSON of its own": Fault("WATCH /pods", answers(200, {"type": "ADDED", "object": [1]})),
     "job watch is forbidden for a moment": Fault(JOB_WATCH, answers(403)),
     "events are forbidden": Fault("/events", answers(403), ALWAYS),
-    "last list answers 503 once": Fault("GET /pods?", answers(503)),
-    "API server is away when the Job has ended": Fault("GET /pods?", resets, times=5),
-    "last list answers HTML once": Fault("GET /pods?", answers(200, HTML)),
-    "last list is silent once": Fault("GET /pods?", hangs),
+    "leases are forbidden": Fault("/leases", answers(403), ALWAYS),
 }
 
 
 @pytest.mark.parametrize("fault", SURVIVED.values(), ids=SURVIVED)
 @pytest.mark.usefixtures("brief")
-def test_run_survives(fault: Fault, proxy: FaultProxy, place: Place, tmp_path: Path) -> None:
+def test_trial_survives(fault: Fault, proxy: FaultProxy, place: Place) -> None:
     proxy.faults.append(fault)
-    done = run(proxy.kubeconfig, place, tmp_path)
-    assert done.ending.outcome == "complete", done.ending
-    assert done.results == ["pod-0.json", "pod-1.json", "pod-2.json"]
+    done = run(proxy.kubeconfig, place)
+    assert (done.trial.outcome, done.said) == ("ok", "")
+    assert done.reports == [0, 1, 2]
     assert fault in proxy.injected
     if fault.times != ALWAYS:
         assert len(proxy.injected) == fault.times
+
+
+LAST_LISTS = {
+    "answers 503 once": Fault("GET /pods?", answers(503)),
+    "is away for a while": Fault("GET /pods?", resets, times=9),
+    "answers HTML once": Fault("GET /pods?", answers(200, HTML)),
+    "is silent once": Fault("GET /pods?", hangs),
+}
+
+
+@pytest.mark.parametrize("fault", LAST_LISTS.values(), ids=LAST_LISTS)
+@pytest.mark.usefixtures("brief")
+def test_pods_that_no_watch_told_of_are_listed_whatever_it_takes(
+    fault: Fault, proxy: FaultProxy, place: Place
+) -> None:
+    proxy.faults += [Fault("WATCH /pods", hangs, ALWAYS), fault]
+    done = run(proxy.kubeconfig, place)
+    assert done.said == ""
+    assert done.reports == [0, 1, 2]
+    assert proxy.injected.count(fault) == fault.times
+
+
+def test_an_outage_is_told_and_kept_in_the_trial(proxy: FaultProxy, place: Place) -> None:
+    proxy.faults.append(Fault("POST /jobs", resets, times=9))
+    done = run(proxy.kubeconfig, place)
+    assert done.said == ""
+    away, back = done.lines
+    assert away.startswith("API server http://127.0.0.1:") and away.endswith("is away; waiting for it")
+    assert "answers again after" in back
+    (outage,) = done.trial.outages
+    assert outage.what.endswith("is away")
+    assert 0 < outage.lasted_seconds < (done.trial.wall_seconds or 0)
 
 
 PASSING_LOG_FAULTS = {
@@ -153,12 +211,10 @@ PASSING_LOG_FAULTS = {
 
 
 @pytest.mark.parametrize("act", PASSING_LOG_FAULTS.values(), ids=PASSING_LOG_FAULTS)
-def test_logs_under_a_passing_fault_are_whole(
-    act: Action, proxy: FaultProxy, place: Place, tmp_path: Path
-) -> None:
+def test_logs_under_a_passing_fault_are_whole(act: Action, proxy: FaultProxy, place: Place) -> None:
     fault = Fault("GET /log", act)
     proxy.faults.append(fault)
-    done = run(proxy.kubeconfig, place, tmp_path)
+    done = run(proxy.kubeconfig, place, round=0)
     assert ["PI-WORKER-END" in log for log in done.logs] == [True] * 3
     assert proxy.injected == [fault]
 
@@ -173,52 +229,58 @@ BAD_LOGS = {
 
 @pytest.mark.parametrize(("act", "words"), BAD_LOGS.values(), ids=BAD_LOGS)
 @pytest.mark.usefixtures("brief")
-def test_log_that_cannot_be_had_costs_no_result(
-    act: Action, words: str, proxy: FaultProxy, place: Place, tmp_path: Path
+def test_log_that_cannot_be_had_costs_no_report(
+    act: Action, words: str, proxy: FaultProxy, place: Place
 ) -> None:
-    job = manifest(place)
-    proxy.faults.append(Fault(f"GET {job['metadata']['name']}-1- /log", act, ALWAYS))
-    done = run(proxy.kubeconfig, place, tmp_path, job)
-    assert done.ending.outcome == "complete"
-    assert done.results == ["pod-0.json", "pod-1.json", "pod-2.json"]
+    plan = new_plan(place)
+    proxy.faults.append(Fault(f"GET {job_name(plan, slot_of(plan, 0), 1)}-1- /log", act, ALWAYS))
+    done = run(proxy.kubeconfig, place, plan, round=0)
+    assert done.said == ""
+    assert done.reports == [0, 1, 2]
     assert done.logs[1].startswith(words)
     assert "PI-WORKER-END" not in done.logs[1]
     assert all("PI-WORKER-END" in log for log in (done.logs[0], done.logs[2]))
     assert proxy.injected
 
 
-def test_log_cut_within_a_line_is_never_taken_for_a_whole_result(
-    proxy: FaultProxy, place: Place, tmp_path: Path
+WITHOUT_MESSAGES = JOB.replace("args: {{ arguments | tojson }}", "args: {{ arguments[:-4] | tojson }}")
+
+
+def test_without_a_termination_message_the_report_is_read_from_the_log(
+    kubeconfig: Path, place: Place
 ) -> None:
-    job = manifest(place)
-    # Without a termination message, results are read from the logs.
-    del container(job)["args"][-2:]
-    proxy.faults.append(Fault(f"GET {job['metadata']['name']}-1- /log", cuts(300)))
-    done = run(proxy.kubeconfig, place, tmp_path, job)
-    assert done.ending.reason == "NotOneResultPerPi"
-    assert "pod 1 on pi-" in done.ending.message
-    assert "ended without a whole result" in done.ending.message
-    assert done.results == ["pod-0.json", "pod-2.json"]
+    done = run(kubeconfig, place, template=WITHOUT_MESSAGES)
+    assert done.said == ""
+    assert done.reports == [0, 1, 2]
+
+
+def test_log_cut_within_a_line_is_never_taken_for_a_whole_report(proxy: FaultProxy, place: Place) -> None:
+    plan = new_plan(place)
+    proxy.faults.append(Fault(f"GET {job_name(plan, slot_of(plan), 1)}-1- /log", cuts(300)))
+    done = run(proxy.kubeconfig, place, plan, template=WITHOUT_MESSAGES)
+    assert done.said.startswith("pod 1 on pi-")
+    assert "cut off" in done.said
+    assert done.reports == [0, 2]
 
 
 def test_deadline_while_the_api_server_is_away_says_so(
-    proxy: FaultProxy, place: Place, tmp_path: Path
+    proxy: FaultProxy, direct: KubeClient, place: Place
 ) -> None:
-    proxy.faults.append(Fault(JOB_WATCH, resets, ALWAYS))
-    done = run(proxy.kubeconfig, place, tmp_path, timeout_seconds=2)
-    assert done.ending.reason == "ApiServerLost"
-    assert done.ending.message.startswith("lost sight of the Job: API server http://127.0.0.1")
-    assert done.ending.next_step.startswith("on the K3s server")
-    assert len([line for line in done.lines if "is away" in line]) == 1
-    assert done.json("job.json")["outcome"] == "failed"
+    uid = owner_uid(direct, place)
+    proxy.faults += [Fault("WATCH", resets, ALWAYS), Fault("GET", resets, ALWAYS)]
+    done = run(proxy.kubeconfig, place, new_plan(place, timeout_seconds=3), uid=uid)
+    assert done.said.startswith("API server http://127.0.0.1")
+    assert "cannot be reached" in done.said
+    assert done.trial.passes_by_itself
+    assert len([line for line in done.lines if "waiting for it" in line]) == 1
 
 
-def test_right_that_is_withdrawn_during_the_run_ends_it(
-    proxy: FaultProxy, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_right_that_is_withdrawn_during_the_trial_ends_it(
+    proxy: FaultProxy, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow, "REFUSED_SECONDS", 0.5)
-    proxy.faults.append(Fault(JOB_WATCH, answers(403, status(403, "no right")), ALWAYS))
-    done = run(proxy.kubeconfig, place, tmp_path)
-    assert done.ending.reason == "ApiServerLost"
-    assert "forbids it" in done.ending.message
-    assert "no right" in done.ending.message
+    monkeypatch.setattr(follow_module, "REFUSED_SECONDS", 0.5)
+    act = answers(403, status(403, "no right"))
+    proxy.faults += [Fault(JOB_WATCH, act, ALWAYS), Fault("GET /jobs?", act, ALWAYS)]
+    done = run(proxy.kubeconfig, place, program=misbehaving(1, "import time\ntime.sleep(60)"))
+    assert "forbids" in done.said and "no right" in done.said
+    assert not done.trial.passes_by_itself

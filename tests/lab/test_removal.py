@@ -7,24 +7,23 @@ from typing import Any
 
 import pytest
 
-from pi_kube import ours
-from pi_kube.cleanup import clean_up
-from pi_kube.client import Json, KubeClient
-from pi_kube.errors import KubeError
-from pi_kube.ours import Place, remove
+from pi_speedup.kube import owned
+from pi_speedup.kube.cleanup import clean_up
+from pi_speedup.kube.client import Json, KubeClient
+from pi_speedup.kube.errors import KubeError
+from pi_speedup.kube.lease import LEASE_NAME, hold
+from pi_speedup.kube.manifest import job_name
+from pi_speedup.kube.owned import Place, apply, remove, to_apply
+from pi_speedup.problem import ProblemError
 from tests.lab.fault_proxy import Fault, FaultProxy, answers, breaks, does_it_but, resets
-from tests.lab.lab import Lab
-from tests.lab.runs import make_place, manifest, new_name, run
+from tests.lab.runs import driver, make_place, new_name, new_plan
+from tests.manifests import namespace, owner, slot_of
 
 EXPIRED = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old resource version"}}
 
 
-def configmaps(place: Place) -> str:
-    return f"{place.namespace_path}/configmaps"
-
-
 def new_configmap(client: KubeClient, place: Place, **metadata: object) -> Json:
-    return client.create(configmaps(place), {"metadata": {"name": new_name("any"), **metadata}})
+    return client.create(place.configmaps, {"metadata": {"name": new_name("any"), **metadata}})
 
 
 REMOVALS = {
@@ -44,8 +43,8 @@ def test_removal_under_a_fault_is_awaited(
     item = new_configmap(direct, place)
     proxy.faults.append(fault)
     with KubeClient(proxy.kubeconfig) as client:
-        remove(client, configmaps(place), [item], item["metadata"]["resourceVersion"])
-    assert direct.find(f"{configmaps(place)}/{item['metadata']['name']}") is None
+        remove(client, place.configmaps, [item], item["metadata"]["resourceVersion"])
+    assert direct.find(f"{place.configmaps}/{item['metadata']['name']}") is None
     assert proxy.injected == [fault]
     assert proxy.asked("DELETE")[0].json["preconditions"] == {"uid": item["metadata"]["uid"]}
 
@@ -54,56 +53,107 @@ def test_removal_of_what_is_gone_waits_for_nothing(
     proxy: FaultProxy, direct: KubeClient, place: Place
 ) -> None:
     item = new_configmap(direct, place)
-    path = f"{configmaps(place)}/{item['metadata']['name']}"
+    path = f"{place.configmaps}/{item['metadata']['name']}"
     direct.delete(path, item["metadata"]["uid"], policy="Background")
     with KubeClient(proxy.kubeconfig) as client:
-        remove(client, configmaps(place), [item], item["metadata"]["resourceVersion"])
+        remove(client, place.configmaps, [item], item["metadata"]["resourceVersion"])
     assert [exchange.request.method for exchange in proxy.exchanges] == ["DELETE"]
 
 
 def test_namesake_that_came_in_between_stays(direct: KubeClient, place: Place) -> None:
     item = new_configmap(direct, place)
-    path = f"{configmaps(place)}/{item['metadata']['name']}"
+    path = f"{place.configmaps}/{item['metadata']['name']}"
     direct.delete(path, item["metadata"]["uid"], policy="Background")
-    namesake = direct.create(configmaps(place), {"metadata": {"name": item["metadata"]["name"]}})
-    remove(direct, configmaps(place), [item], item["metadata"]["resourceVersion"])
+    namesake = direct.create(place.configmaps, {"metadata": {"name": item["metadata"]["name"]}})
+    remove(direct, place.configmaps, [item], item["metadata"]["resourceVersion"])
     assert direct.get(path)["metadata"]["uid"] == namesake["metadata"]["uid"]
 
 
-def test_what_does_not_go_is_named(direct: KubeClient, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ours, "REMOVAL_SECONDS", 2.0)
+def test_what_does_not_go_is_told_and_named_with_the_command_that_helps(
+    direct: KubeClient, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owned, "REMOVAL_SECONDS", 3.0)
+    monkeypatch.setattr(owned, "TELL_SECONDS", 1.0)
     item = new_configmap(direct, place, finalizers=["example.org/held"])
     name, uid = item["metadata"]["name"], item["metadata"]["uid"]
-    with pytest.raises(KubeError, match=f"configmaps {name} not gone after 2 s. Next: "):
-        remove(direct, configmaps(place), [item], item["metadata"]["resourceVersion"])
-    direct.patch(f"{configmaps(place)}/{name}", {"metadata": {"uid": uid, "finalizers": []}})
+    lines: list[str] = []
+    with pytest.raises(KubeError) as caught:
+        remove(direct, place.configmaps, [item], item["metadata"]["resourceVersion"], lines.append)
+    assert str(caught.value).startswith(
+        f"ConfigMap {name}: not gone after 3 s. Next: see who holds it (example.org/held), or give that up: "
+        f"kubectl -n {place.namespace} patch configmap {name} --type=merge"
+    )
+    assert f"waiting for ConfigMap {name} to be gone" in lines
+    direct.patch(f"{place.configmaps}/{name}", {"metadata": {"uid": uid, "finalizers": []}})
 
 
-def cleaned(proxy: FaultProxy, place: Place) -> tuple[list[str], list[str]]:
+def cleaned(proxy: FaultProxy, place: Place, running: bool = False) -> tuple[list[str], list[str]]:
     """Return what a cleanup removed and what it told."""
     lines: list[str] = []
     with KubeClient(proxy.kubeconfig) as client:
-        return clean_up(client, place, lines.append), lines
+        return clean_up(client, place, lines.append, running), lines
 
 
-def test_all_of_ours_goes_each_by_its_uid(
-    lab: Lab, proxy: FaultProxy, direct: KubeClient, tmp_path: Path
-) -> None:
+def test_all_of_ours_goes_each_by_its_uid(proxy: FaultProxy, direct: KubeClient) -> None:
     place = make_place(direct)
-    job = manifest(place)
-    run(lab.folder / "kubeconfig", place, tmp_path, job)
-    name = job["metadata"]["name"]
-    paths = [f"{place.jobs}/{name}", place.worker_path, place.namespace_path]
+    plan = new_plan(place)
+    assert driver(direct, place, plan).run(slot_of(plan), 1).trial.problem is None
+    name = job_name(plan, slot_of(plan), 1)
+    paths = [f"{place.jobs}/{name}", place.owner_path, place.namespace_path]
     uids = [direct.get(path)["metadata"]["uid"] for path in paths]
-    removed, lines = cleaned(proxy, place)
-    assert removed == [f"Job {name}", "ConfigMap pi-speedup-worker", f"Namespace {place.namespace}"]
-    assert lines == []
+    removed, _ = cleaned(proxy, place)
+    assert removed == [
+        f"Job {name} with 3 pods",
+        "ConfigMap pi-speedup-owner",
+        f"namespace {place.namespace}",
+    ]
     assert direct.find(place.namespace_path) is None
-    deletions = proxy.asked("DELETE")
+    deletions = [
+        exchange for exchange in proxy.asked("DELETE") if LEASE_NAME not in exchange.line.rsplit("/")
+    ]
     assert [exchange.line for exchange in deletions] == [f"DELETE {path}" for path in paths]
     assert [exchange.json["preconditions"]["uid"] for exchange in deletions] == uids
     # And once more, with nothing there.
     assert cleaned(proxy, place) == ([], [])
+
+
+def test_a_running_measurement_is_taken_away_only_when_told(proxy: FaultProxy, direct: KubeClient) -> None:
+    place = make_place(direct)
+    with hold(direct, place, "ann@laptop", "run-1"):
+        with pytest.raises(
+            ProblemError, match="a benchmark is measuring: run run-1 by ann@laptop since"
+        ) as caught:
+            cleaned(proxy, place)
+        assert "cleanup_running=true" in str(caught.value)
+        assert not proxy.asked("DELETE")
+        removed, _ = cleaned(proxy, place, running=True)
+    assert removed == [
+        "Lease pi-speedup of run run-1",
+        "ConfigMap pi-speedup-owner",
+        f"namespace {place.namespace}",
+    ]
+    assert direct.find(place.namespace_path) is None
+
+
+def test_nobody_begins_to_measure_while_it_is_cleaned_up(
+    proxy: FaultProxy, direct: KubeClient, kubeconfig: Path
+) -> None:
+    place = make_place(direct)
+    refusals: list[str] = []
+
+    async def somebody_begins(exchange: Any) -> Any:
+        with (
+            KubeClient(kubeconfig) as client,
+            pytest.raises(ProblemError) as caught,
+            hold(client, place, "bob@desk", "run-2"),
+        ):
+            pass
+        refusals.append(str(caught.value))
+        return await exchange.forward()
+
+    proxy.faults.append(Fault("GET /jobs?", somebody_begins))
+    cleaned(proxy, place)
+    assert [line.partition(" by ")[0] for line in refusals] == ["another benchmark is measuring: cleanup.yml"]
 
 
 def unlabelled(namespace: Json) -> None:
@@ -119,7 +169,7 @@ def remains(direct: KubeClient, path: str, before: Json) -> bool:
 def test_namespace_of_others_stays(proxy: FaultProxy, direct: KubeClient) -> None:
     place = make_place(direct, unlabelled)
     before = direct.get(place.namespace_path)
-    assert cleaned(proxy, place) == (["ConfigMap pi-speedup-worker"], [])
+    assert cleaned(proxy, place) == (["ConfigMap pi-speedup-owner"], [])
     assert remains(direct, place.namespace_path, before)
 
 
@@ -130,9 +180,9 @@ def test_namespace_that_holds_something_of_others_stays_and_says_so(
     before = direct.get(place.namespace_path)
     secret = direct.create(f"{place.namespace_path}/secrets", {"metadata": {"name": "theirs"}})
     removed, lines = cleaned(proxy, place)
-    assert removed == ["ConfigMap pi-speedup-worker"]
+    assert removed == ["ConfigMap pi-speedup-owner"]
     assert lines == [
-        f"namespace {place.namespace} stays: it holds 1 objects of others, such as secrets/theirs"
+        f"namespace {place.namespace} stays: it holds an object of others, such as secrets/theirs"
     ]
     assert remains(direct, place.namespace_path, before)
     assert direct.get(f"{place.namespace_path}/secrets/theirs") == secret
@@ -144,7 +194,7 @@ def test_namespace_whose_contents_cannot_be_read_stays(proxy: FaultProxy, direct
     fault = Fault("GET /secrets", answers(403, {"message": "no right"}))
     proxy.faults.append(fault)
     removed, lines = cleaned(proxy, place)
-    assert removed == ["ConfigMap pi-speedup-worker"]
+    assert removed == ["ConfigMap pi-speedup-owner"]
     assert "cannot be told" in lines[0]
     assert proxy.injected == [fault]
     assert remains(direct, place.namespace_path, before)
@@ -155,5 +205,29 @@ def test_configmap_of_others_stays(proxy: FaultProxy, direct: KubeClient) -> Non
     theirs: dict[str, Any] = new_configmap(direct, place, labels={"app.kubernetes.io/name": "pi-speedup"})
     other = Place(place.namespace, theirs["metadata"]["name"])
     assert cleaned(proxy, other) == ([], [])
-    assert direct.get(other.worker_path) == theirs
+    assert direct.get(other.owner_path) == theirs
     assert not proxy.asked("DELETE")
+
+
+def test_what_is_there_already_is_not_applied_again(direct: KubeClient) -> None:
+    place = Place(new_name())
+    wanted = [namespace(place), owner(place)]
+    assert to_apply(direct, place, *wanted) == wanted
+    uid = apply(direct, place, wanted)
+    assert direct.get(place.owner_path)["metadata"]["uid"] == uid
+    assert to_apply(direct, place, *wanted) == []
+    direct.patch(place.namespace_path, {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": None}}})
+    assert to_apply(direct, place, *wanted) == wanted[:1]
+    assert apply(direct, place, wanted[:1]) == uid
+    assert to_apply(direct, place, *wanted) == []
+
+
+def test_a_namespace_that_is_going_says_what_holds_it(direct: KubeClient) -> None:
+    place = make_place(direct)
+    held = new_configmap(direct, place, finalizers=["example.org/held"])
+    there = direct.get(place.namespace_path)
+    direct.delete(place.namespace_path, there["metadata"]["uid"])
+    with pytest.raises(KubeError, match=f"namespace {place.namespace}: being deleted"):
+        to_apply(direct, place, namespace(place), owner(place))
+    path = f"{place.configmaps}/{held['metadata']['name']}"
+    direct.patch(path, {"metadata": {"finalizers": []}})

@@ -1,115 +1,257 @@
-"""A real Job from its creation to files on disk: endings good and bad, and what is asked of the cluster."""
+"""A real Job from its creation to a trial: endings good and bad, and what is asked of the cluster."""
 
 from __future__ import annotations
 
-import stat
-from collections.abc import Callable
+import json
+import math
+import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from pi_kube.client import Json, KubeClient
-from pi_kube.errors import KubeError
-from pi_kube.ours import Place, is_owned
+from pi_speedup.kube import follow as follow_module
+from pi_speedup.kube.client import Json, KubeClient
+from pi_speedup.kube.manifest import job_name
+from pi_speedup.kube.owned import OWNER_NAME, Place, is_owned, owner_uid
+from pi_speedup.problem import Interrupted, ProblemError
 from tests.lab.fault_proxy import FaultProxy
 from tests.lab.lab import Lab
-from tests.lab.runs import LABELS, NODE_NAMES, container, manifest, misbehaving, new_name, run
+from tests.lab.runs import LABELS, driver, misbehaving, new_name, new_plan, run
+from tests.manifests import JOB, PIS, make_plan, slot_of
+from tests.virtual import await_that
+
+FOR_A_WHILE = "import time\ntime.sleep(60)"
 
 
-@pytest.fixture
-def kubeconfig(lab: Lab) -> Path:
-    return lab.folder / "kubeconfig"
+def job_path(place: Place, name: str) -> str:
+    return f"{place.jobs}/{name}"
 
 
-def test_success_leaves_results_logs_and_job(
-    kubeconfig: Path, direct: KubeClient, place: Place, tmp_path: Path
+def pods_of(client: KubeClient, place: Place, run_id: str) -> list[Json]:
+    return client.list_all(place.pods, {"labelSelector": f"pi-speedup/run-id={run_id}"})[0]
+
+
+def test_a_good_trial_has_a_whole_report_of_each_pi(kubeconfig: Path, place: Place) -> None:
+    done = run(kubeconfig, place)
+    assert (done.trial.outcome, done.said) == ("ok", "")
+    assert done.reports == [0, 1, 2]
+    assert sorted(worker.pi for worker in done.trial.workers) == list(PIS)
+    assert {worker.cpu_limit_cores for worker in done.trial.workers} == {0.5}
+    assert not done.trial.events and not done.trial.outages
+    assert done.lines == []
+    wall = done.trial.wall_seconds
+    assert wall is not None and done.trial.spent_seconds >= wall
+    for worker in done.trial.workers:
+        seen = worker.milestones
+        assert seen.pulled is None
+        assert seen.created is not None and seen.scheduled is not None and seen.finished is not None
+        assert 0 < seen.created <= seen.scheduled <= (seen.started or seen.finished) <= seen.finished <= wall
+
+
+def test_several_processes_each_have_a_stream(kubeconfig: Path, place: Place) -> None:
+    done = run(kubeconfig, place, new_plan(place, processes=2, cpu_limit_cores=0.2))
+    assert done.said == ""
+    streams = [stream for worker in done.trial.workers if worker.report for stream in worker.report.streams]
+    assert sorted(streams) == [
+        f"r001-00-together-3.1.{pod}.{number}" for pod in range(3) for number in range(2)
+    ]
+    assert {worker.cpu_limit_cores for worker in done.trial.workers} == {0.4}
+
+
+def test_logs_are_fetched_in_the_warm_up_round_only(kubeconfig: Path, place: Place) -> None:
+    assert ["PI-WORKER-END" in log for log in run(kubeconfig, place, round=0).logs] == [True] * 3
+    assert run(kubeconfig, place, round=1).logs == []
+
+
+def test_each_trial_finds_nothing_of_the_one_before_and_the_last_job_stays(
+    kubeconfig: Path, direct: KubeClient, place: Place
 ) -> None:
-    job = manifest(place)
-    done = run(kubeconfig, place, tmp_path, job, timeout_seconds=100)
-    assert done.ending.outcome == "complete"
-    there = direct.get(f"{place.jobs}/{job['metadata']['name']}")
-    record = done.json("job.json")
-    assert record.pop("wall_seconds") > 0
-    assert record == {
-        "schema_version": 1,
-        "name": job["metadata"]["name"],
-        "namespace": place.namespace,
-        "uid": there["metadata"]["uid"],
-        "outcome": "complete",
-        "reason": "CompletionsReached",
-        "message": "Reached expected number of succeeded pods",
-        "pods_expected": 3,
-    }
-    results = [done.json(f"results/pod-{index}.json") for index in range(3)]
-    assert sorted(result["host"] for result in results) == list(NODE_NAMES)
-    assert {result["cpu_limit_cores"] for result in results} == {0.5}
-    assert done.json("events.json") == []
-    assert any(line.endswith("succeeded (3 of 3)") for line in done.lines)
-    files = [path for path in done.folder.rglob("*") if path.is_file()]
-    assert len(files) == 8
-    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
-    # The next Job's removal finds it by its owner; Kubernetes ends it only after our own deadline.
-    assert is_owned(there, direct.get(place.worker_path)["metadata"]["uid"])
-    assert there["spec"]["activeDeadlineSeconds"] == 160
+    plan = new_plan(place)
+    with KubeClient(kubeconfig) as client:
+        drives = driver(client, place, plan)
+        for round in range(3):
+            assert drives.run(slot_of(plan, round), 1).trial.problem is None
+            name = job_name(plan, slot_of(plan, round), 1)
+            assert {pod["metadata"]["labels"]["job-name"] for pod in pods_of(direct, place, plan.run_id)} == {
+                name
+            }
+    there = direct.get(job_path(place, name))
+    assert is_owned(there, direct.get(place.owner_path)["metadata"]["uid"])
 
 
-def test_failed_pod_is_named_with_its_last_words_and_the_others_results_stay(
-    proxy: FaultProxy, place: Place, tmp_path: Path
+def audited(lab: Lab, before: int) -> list[str]:
+    """Return our client's requests by the API server's own account, after so many bytes of it."""
+    with (lab.folder / "audit.log").open("rb") as log:
+        log.seek(before)
+        entries = [json.loads(line) for line in log]
+    return [
+        f"{entry['verb']} {entry['requestURI']}"
+        for entry in entries
+        if entry.get("userAgent") == "pi-speedup"
+    ]
+
+
+def test_a_trial_in_the_middle_of_a_run_costs_few_requests(lab: Lab, kubeconfig: Path, place: Place) -> None:
+    plan = new_plan(place)
+    with KubeClient(kubeconfig) as client:
+        drives = driver(client, place, plan)
+        drives.run(slot_of(plan, 0), 1)
+        before = (lab.folder / "audit.log").stat().st_size
+        assert drives.run(slot_of(plan, 1), 1).trial.problem is None
+    # A watch is written down when it ends.
+    await_that(lambda: sum("watch" in each for each in audited(lab, before)) >= 4, "the watches have ended")
+    requests = audited(lab, before)
+    assert 0 < len(requests) <= 8 + math.ceil(len(PIS) / 500), requests
+
+
+def test_failed_pod_is_named_with_its_last_words_and_the_others_reports_stay(
+    kubeconfig: Path, place: Place
 ) -> None:
-    job = misbehaving(place, 1, r"print('first\nlast\x1b[2J'); sys.exit(1)")
-    done = run(proxy.kubeconfig, place, tmp_path, job)
-    assert done.ending.outcome == "failed"
-    assert done.ending.message.startswith("pod 1 on pi-")
-    assert done.ending.message.endswith('exit code 1, Error; its last log line: "last [2J"')
+    done = run(kubeconfig, place, program=misbehaving(1, r"print('first\nlast\x1b[2J'); raise SystemExit(1)"))
+    assert done.trial.outcome == "failed"
+    assert not done.trial.passes_by_itself
+    assert done.trial.wall_seconds is None
+    assert done.said.startswith("pod 1 on pi-")
+    assert 'exit code 1, Error; its last log line: "last [2J". Next: read the pod\'s log' in done.said
+    name = next(worker.name for worker in done.trial.workers if "-1-" in worker.name)
+    assert f"(whole log: logs/r001-00-together-3/{name}.log)" in done.said
     assert done.logs[1] == "first\nlast\x1b[2J\n"
-    assert str(next(done.folder.glob("logs/*-1-*.log"))) in done.ending.next_step
-    assert done.results == ["pod-0.json", "pod-2.json"]
-    assert not proxy.asked("PATCH")
+    assert done.reports == [0, 2]
 
 
-def test_hopeless_job_is_suspended_and_its_evidence_on_disk(
-    kubeconfig: Path, direct: KubeClient, place: Place, tmp_path: Path
+def test_hopeless_job_is_suspended_and_its_events_are_kept(
+    kubeconfig: Path, direct: KubeClient, place: Place
 ) -> None:
-    job = manifest(place)
-    job["spec"]["template"]["spec"]["hostNetwork"] = True
-    done = run(kubeconfig, place, tmp_path, job)
-    assert done.ending.reason == "FailedCreate"
-    assert "violates PodSecurity" in done.ending.message
-    assert direct.get(f"{place.jobs}/{job['metadata']['name']}")["spec"]["suspend"] is True
-    assert done.json("events.json")[0]["reason"] == "FailedCreate"
-    assert done.json("job.json")["outcome"] == "failed"
+    plan = new_plan(place)
+    template = JOB.replace("restartPolicy: Never", "restartPolicy: Never\n      hostNetwork: true")
+    done = run(kubeconfig, place, plan, template=template)
+    assert "FailedCreate: " in done.said and "violates PodSecurity" in done.said
+    assert direct.get(job_path(place, job_name(plan, slot_of(plan), 1)))["spec"]["suspend"] is True
+    assert {event.reason for event in done.trial.events} == {"FailedCreate"}
 
 
-def test_pod_that_never_started_has_a_line_for_a_log(kubeconfig: Path, place: Place, tmp_path: Path) -> None:
-    done = run(kubeconfig, place, tmp_path, manifest(place, pi_job_image="no.such/image:1"))
-    assert done.ending.outcome == "failed"
+def test_an_image_that_cannot_be_had_is_named_with_its_event(kubeconfig: Path, place: Place) -> None:
+    done = run(kubeconfig, place, new_plan(place, image="no.such/image:1"))
+    assert "pod 0 on pi-" in done.said and "Next: check benchmark_image" in done.said
+    assert done.trial.events
     assert all(log.startswith("(no log: the container never started, the pod is ") for log in done.logs)
 
 
-def test_complete_job_whose_pi_ran_twice_is_a_failure(kubeconfig: Path, place: Place, tmp_path: Path) -> None:
-    job = manifest(place, pi_job_node_names=["pi-1", "pi-2"], pi_job_cpu_limit="0.2")
-    affinity = job["spec"]["template"]["spec"]["affinity"]
-    del affinity["podAntiAffinity"]
-    (term,) = affinity["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
-    term["matchExpressions"][0]["values"] = ["pi-1"]
-    done = run(kubeconfig, place, tmp_path, job, node_names=("pi-1", "pi-2"))
-    assert done.ending.outcome == "failed"
-    assert done.ending.message.startswith("the Job completed, but pi-1 ran 2 pods instead of 1")
-    assert done.json("job.json")["outcome"] == "failed"
+def test_complete_job_whose_pi_ran_twice_is_a_failure(kubeconfig: Path, place: Place) -> None:
+    template = JOB.replace("{{ pis | list | tojson }}", '["pi-1"]').replace(
+        "pi-speedup/trial: {{", "pi-speedup/none: {{"
+    )
+    plan = new_plan(place, pis=("pi-1", "pi-2"), cpu_limit_cores=0.2)
+    done = run(kubeconfig, place, plan, template=template)
+    assert "completed, but pi-1 ran 2 pods instead of 1 (and 1 more). Next: " in done.said
+    assert len(done.logs) == 2
 
 
-def test_result_that_is_not_whole_is_a_failure(kubeconfig: Path, place: Place, tmp_path: Path) -> None:
-    job = misbehaving(place, 1, """open("/dev/termination-log", "w").write('{"schema_version": 1')""")
-    done = run(kubeconfig, place, tmp_path, job)
-    assert "ended without a whole result" in done.ending.message
-    assert done.results == ["pod-0.json", "pod-2.json"]
+NONSENSE = {
+    "not whole": """open("/dev/termination-log", "w").write('{"schema_version": 1')""",
+    "not text": """open("/dev/termination-log", "wb").write(bytes(range(128, 256)))""",
+    "endless": """open("/dev/termination-log", "w").write('{"schema_version": ' + "1" * 4000 + "}")""",
+    "nothing at all": "pass",
+}
+
+
+@pytest.mark.parametrize("code", NONSENSE.values(), ids=NONSENSE)
+def test_nonsense_of_one_pod_fails_the_trial_and_keeps_the_others_reports(
+    code: str, kubeconfig: Path, place: Place
+) -> None:
+    done = run(kubeconfig, place, program=misbehaving(1, code))
+    assert done.trial.outcome == "failed"
+    assert done.said.startswith("pod 1 on pi-")
+    assert done.said.isprintable()
+    assert done.reports == [0, 2]
+    assert len(done.logs) == 3
+
+
+def test_a_log_without_end_is_bounded(kubeconfig: Path, place: Place) -> None:
+    code = "for _ in range(1000): print('x' * 1000)\nraise SystemExit(1)"
+    done = run(kubeconfig, place, program=misbehaving(1, code))
+    assert [len(log) for log in done.logs][1] == 262_144
+
+
+def test_what_takes_too_long_is_ended(kubeconfig: Path, direct: KubeClient, place: Place) -> None:
+    plan = new_plan(place, timeout_seconds=2)
+    done = run(kubeconfig, place, plan, program=misbehaving(1, FOR_A_WHILE))
+    assert "not finished after 2 s: pod 1 on pi-" in done.said
+    assert "raise benchmark_timeout_seconds" in done.said
+    assert done.reports == [0, 2]
+    await_that(
+        lambda: {pod["status"]["phase"] for pod in pods_of(direct, place, plan.run_id)} == {"Succeeded"},
+        "the pod that took too long is gone",
+    )
+
+
+def test_a_second_attempt_after_a_failure_goes_well(
+    kubeconfig: Path, direct: KubeClient, place: Place
+) -> None:
+    plan = new_plan(place, timeout_seconds=2)
+    with KubeClient(kubeconfig) as client:
+        uid = owner_uid(client, place)
+        first = driver(client, place, plan, program=misbehaving(1, FOR_A_WHILE), uid=uid)
+        assert first.run(slot_of(plan), 1).trial.outcome == "failed"
+        second = driver(client, place, new_plan(place, run_id=plan.run_id), uid=uid)
+        second._left = first._left
+        done = second.run(slot_of(plan), 2)
+    assert done.trial.problem is None
+    assert done.trial.name == "r001-00-together-3.attempt-2"
+    assert len(pods_of(direct, place, plan.run_id)) == 3
+
+
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """Let SIGUSR1 raise Interrupted, as Ctrl-C does in a run."""
+
+    def interrupt(*_: object) -> NoReturn:
+        raise Interrupted("a test")
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    yield
+    signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.usefixtures("interrupts")
+def test_an_interrupted_trial_leaves_neither_job_nor_pods(
+    kubeconfig: Path, direct: KubeClient, place: Place
+) -> None:
+    plan = new_plan(place, samples=10**10)
+    main = threading.get_ident()
+
+    def interrupt_when_it_runs() -> None:
+        with KubeClient(kubeconfig) as client:
+            await_that(
+                lambda: any(
+                    pod["status"]["phase"] == "Running" for pod in pods_of(client, place, plan.run_id)
+                ),
+                "a pod runs",
+            )
+        signal.pthread_kill(main, signal.SIGUSR1)
+
+    thread = threading.Thread(target=interrupt_when_it_runs)
+    thread.start()
+    with pytest.raises(Interrupted):
+        run(kubeconfig, place, plan)
+    thread.join()
+    assert direct.find(job_path(place, job_name(plan, slot_of(plan), 1))) is None
+    assert pods_of(direct, place, plan.run_id) == []
 
 
 def suspended(place: Place, name: str, owner: Json | None) -> Json:
-    """Return a Job with all our labels that no run made."""
-    job = manifest(place)
-    job["metadata"]["name"] = name
-    job["spec"]["suspend"] = True
+    """Return a Job with our label that no run made."""
+    container = {"name": "x", "image": "python:3.9"}
+    job: Json = {
+        "metadata": {"name": name, "labels": dict(LABELS)},
+        "spec": {
+            "suspend": True,
+            "template": {"spec": {"restartPolicy": "Never", "containers": [container]}},
+        },
+    }
     if owner:
         uid, owner_name = owner["metadata"]["uid"], owner["metadata"]["name"]
         job["metadata"]["ownerReferences"] = [
@@ -119,73 +261,99 @@ def suspended(place: Place, name: str, owner: Json | None) -> Json:
 
 
 def test_earlier_job_of_ours_is_removed_and_its_look_alikes_are_not(
-    proxy: FaultProxy, direct: KubeClient, place: Place, tmp_path: Path
+    proxy: FaultProxy, direct: KubeClient, place: Place
 ) -> None:
-    other: Json = {"metadata": {"name": new_name("another-worker"), "labels": LABELS}}
-    other = direct.create(f"{place.namespace_path}/configmaps", other)
-    ours = direct.get(place.worker_path)
+    other: Json = {"metadata": {"name": new_name("another-owner"), "labels": LABELS}}
+    other = direct.create(place.configmaps, other)
+    ours = direct.get(place.owner_path)
     earlier = direct.create(place.jobs, suspended(place, new_name("pi-speedup"), ours))
     look_alikes = [
         direct.create(place.jobs, suspended(place, new_name("pi-speedup"), owner)) for owner in (None, other)
     ]
-    done = run(proxy.kubeconfig, place, tmp_path)
-    assert done.ending.outcome == "complete"
-    paths = [f"{place.jobs}/{job['metadata']['name']}" for job in (earlier, *look_alikes)]
+    lines: list[str] = []
+    with KubeClient(proxy.kubeconfig) as client:
+        driver(client, place, tell=lines.append).prepare()
+    assert any("that an earlier run left" in line for line in lines)
+    paths = [job_path(place, job["metadata"]["name"]) for job in (earlier, *look_alikes)]
     assert direct.find(paths[0]) is None
     for path, job in zip(paths[1:], look_alikes, strict=True):
         assert direct.get(path)["metadata"]["uid"] == job["metadata"]["uid"]
         assert not proxy.asked(path)
 
 
-def test_job_of_others_with_our_name_is_left_alone(
-    proxy: FaultProxy, direct: KubeClient, place: Place, tmp_path: Path
+@pytest.mark.parametrize(
+    ("owner", "uid", "words"),
+    [
+        ("none", "any", "ConfigMap none: gone from namespace"),
+        (OWNER_NAME, "another", "ConfigMap pi-speedup-owner: gone from namespace"),
+        ("kube-root-ca.crt", "any", "ConfigMap kube-root-ca.crt in namespace"),
+    ],
+    ids=["owner gone", "owner made anew", "owner of others"],
+)
+def test_nothing_is_measured_without_the_owner(
+    owner: str, uid: str, words: str, direct: KubeClient, place: Place
 ) -> None:
-    job = manifest(place)
-    name = job["metadata"]["name"]
+    with pytest.raises(ProblemError, match=words):
+        driver(direct, Place(place.namespace, owner), new_plan(place), uid=uid).prepare()
+
+
+def test_job_of_others_with_our_name_is_left_alone(
+    proxy: FaultProxy, direct: KubeClient, place: Place
+) -> None:
+    plan = new_plan(place)
+    name = job_name(plan, slot_of(plan), 1)
     before = direct.create(place.jobs, suspended(place, name, None))
-    with pytest.raises(KubeError, match=f"a Job {name} that is not ours"):
-        run(proxy.kubeconfig, place, tmp_path, job)
-    assert direct.get(f"{place.jobs}/{name}")["metadata"]["uid"] == before["metadata"]["uid"]
+    done = run(proxy.kubeconfig, place, plan)
+    assert f"Job {name}: there is one in namespace {place.namespace} that is not ours" in done.said
+    assert direct.get(job_path(place, name))["metadata"]["uid"] == before["metadata"]["uid"]
     assert not proxy.asked(f"DELETE {name}") + proxy.asked("PATCH")
 
 
-def invalid(job: Json) -> None:
-    container(job)["name"] = "Not Valid"
-
-
-def nothing(_job: Json) -> None:
-    pass
-
-
-REFUSED: dict[str, tuple[str, str, Callable[[Json], None], str]] = {
-    "ConfigMap gone": ("", "none", nothing, "ConfigMap none is gone from namespace "),
-    "ConfigMap of others": ("", "kube-root-ca.crt", nothing, "kube-root-ca.crt in namespace faults"),
-    "invalid Job": ("", "pi-speedup-worker", invalid, "answered 422 to POST"),
-    "user without rights": (".readonly", "pi-speedup-worker", nothing, "forbids it to the identity in"),
-    "token unknown": (".wrong-token", "pi-speedup-worker", nothing, "does not accept the identity in"),
-    "another's certificate": (
-        ".wrong-address",
-        "pi-speedup-worker",
-        nothing,
-        "a certificate that doesn't fit",
-    ),
+REFUSED: dict[str, tuple[str, str, str]] = {
+    "invalid Job": ("", JOB.replace("name: pi-calculator", "name: Not Valid"), "answered 422 to POST"),
+    "user without rights": (".readonly", JOB, "forbids POST"),
+    "token unknown": (".wrong-token", JOB, "does not accept the identity in"),
+    "another's certificate": (".wrong-address", JOB, "a certificate that doesn't fit"),
 }
 
 
-@pytest.mark.parametrize(("identity", "worker", "change", "words"), REFUSED.values(), ids=REFUSED)
-def test_run_that_cannot_begin_is_one_line(
-    identity: str,
-    worker: str,
-    change: Callable[[Json], None],
-    words: str,
-    kubeconfig: Path,
-    place: Place,
-    tmp_path: Path,
+@pytest.mark.parametrize(("identity", "template", "words"), REFUSED.values(), ids=REFUSED)
+def test_trial_that_cannot_begin_is_one_line(
+    identity: str, template: str, words: str, kubeconfig: Path, direct: KubeClient, place: Place
 ) -> None:
-    job = manifest(place)
-    change(job)
-    with pytest.raises(KubeError) as caught:
-        run(Path(f"{kubeconfig}{identity}"), Place(place.namespace, worker), tmp_path, job)
-    assert words in str(caught.value)
-    assert str(caught.value).isprintable()
-    assert not (tmp_path / "run").exists()
+    uid = owner_uid(direct, place)
+    done = run(Path(f"{kubeconfig}{identity}"), place, template=template, uid=uid)
+    assert done.trial.outcome == "failed"
+    assert words in done.said and ". Next: " in done.said
+    assert done.said.isprintable()
+    assert not done.trial.passes_by_itself
+    assert done.trial.workers == ()
+
+
+def test_a_pi_that_stops_answering_for_a_while_is_told_and_the_trial_goes_on(
+    lab: Lab, kubeconfig: Path, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One renewal missed, of 10 s; the real time allows two.
+    monkeypatch.setattr(follow_module, "SILENT_SECONDS", 13.0)
+    lines: list[str] = []
+    plan = make_plan(
+        run_id=new_name("run"), namespace=place.namespace, timeout_seconds=120, pis=("pi-1", "pi-2")
+    )
+    back = threading.Event()
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        if "stopped answering" in line:
+            lab.kubectl("annotate", "node", "pi-2", "virtual-pi/fault-", "--overwrite")
+            back.set()
+
+    lab.kubectl("annotate", "node", "pi-2", "virtual-pi/fault=lost")
+    program = misbehaving(0, "import time\ntime.sleep(1)")
+    try:
+        with KubeClient(kubeconfig) as client:
+            done = driver(client, place, plan, tell, program=program).run(slot_of(plan), 1)
+    finally:
+        if not back.is_set():
+            lab.kubectl("annotate", "node", "pi-2", "virtual-pi/fault-")
+    assert any(line.startswith("pi-2 stopped answering at ") for line in lines), lines
+    assert [outage.what.partition(" at ")[0] for outage in done.trial.outages] == ["pi-2 stopped answering"]

@@ -17,10 +17,10 @@ from virtual_cluster import kubeconfig, pki
 from virtual_cluster.api import Api
 from virtual_cluster.binary import NAMES_WITH_KUBELET, Components, find_components
 from virtual_cluster.containers import inventory, pis
-from virtual_cluster.containers.docker import attempt, docker, last_words, require_daemon
+from virtual_cluster.containers.docker import attempt, docker, require_daemon
 from virtual_cluster.containers.images import Images, find_images
 from virtual_cluster.containers.pis import API_PORT, ContainerPi, Files
-from virtual_cluster.errors import LabError
+from virtual_cluster.errors import LabError, last_line
 from virtual_cluster.folder import write_private
 from virtual_cluster.kubectl import become
 from virtual_cluster.progress import Progress
@@ -51,25 +51,32 @@ class Request:
 
     pis: int
     cpus: float
-    prefix: str
     base: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """One cluster: its folder, and the label by which Docker knows what belongs to it."""
+    """One cluster: its folder, from which its names in Docker follow, so that no two clusters share one."""
 
     path: Path
 
     @property
+    def _id(self) -> str:
+        return hashlib.sha256(str(self.path).encode()).hexdigest()[:8]
+
+    @property
     def label(self) -> str:
-        """A short name that follows from the folder, so that no file is needed to find it again."""
-        return f"{_LABEL}={hashlib.sha256(str(self.path).encode()).hexdigest()[:12]}"
+        """What Docker knows all of it by."""
+        return f"{_LABEL}={self._id}"
 
     @property
     def network(self) -> str:
         """The name of its Docker network."""
-        return f"pi-speedup-{self.label.partition('=')[2]}"
+        return f"pi-speedup-{self._id}"
+
+    def container(self, pi: str) -> str:
+        """What Docker calls a Pi."""
+        return f"{pi}-{self._id}"
 
     @property
     def inventory(self) -> Path:
@@ -132,7 +139,7 @@ def _start(
 ) -> None:
     progress.step(f"Starting {request.pis} Pis with Kubernetes {components.version}")
     network = _make_network(cluster)
-    members = _plan(request, network)
+    members = _plan(cluster, request, network)
     server = members[0]
     files = Files(cluster.path)
     for folder in (files.control_plane, *(files.of_pi(pi) for pi in members)):
@@ -168,11 +175,11 @@ def _start(
         progress.step(f"{pi.name} is Ready: ssh pi@{pi.address}, host key {_fingerprint(pi)}")
 
 
-def _plan(request: Request, network: ipaddress.IPv4Network) -> tuple[ContainerPi, ...]:
+def _plan(cluster: Cluster, request: Request, network: ipaddress.IPv4Network) -> tuple[ContainerPi, ...]:
     return tuple(
         ContainerPi(
             name=f"pi-{number}",
-            container=f"{request.prefix}pi-{number}",
+            container=cluster.container(f"pi-{number}"),
             address=str(network[10 + number]),
             cpus=request.cpus,
             pod_network=f"10.42.{number}.0/24",  # K3s' own range; seen by this Pi alone
@@ -219,11 +226,11 @@ def _run(
         str(config),
     )
     if started.returncode != 0:
-        problem = last_words(started.stderr)
+        problem = last_line(started.stderr)
         if "is already in use by container" in started.stderr:
             problem = (
                 f"there is a container {pi.container} already. Next: docker rm it if it is of no use, "
-                "or name a --prefix"
+                "or name another --dir"
             )
         raise LabError(f"{pi.name} does not start: {problem}")
 
@@ -258,7 +265,7 @@ def _await_ready(members: Sequence[ContainerPi], api: Api) -> None:
 
 def _console(pi: ContainerPi) -> str:
     logs = attempt("logs", "--tail=5", pi.container)
-    return last_words(logs.stderr or logs.stdout)
+    return last_line(logs.stderr or logs.stdout)
 
 
 def _host_keys(pi: ContainerPi) -> str:

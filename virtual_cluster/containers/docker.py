@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
 
-from virtual_cluster.errors import LabError
+from virtual_cluster.errors import LabError, last_line
 
 # Nothing here but a build or a pull takes long; those give a limit of their own.
 _TIMEOUT_SECONDS = 60.0
@@ -18,7 +17,7 @@ def docker(
     """Standard output of a docker command; LabError with docker's own words if it fails."""
     outcome = attempt(*words, timeout_seconds=timeout_seconds, environment=environment)
     if outcome.returncode != 0:
-        raise LabError(f"docker {words[0]} failed: {last_words(outcome.stderr or outcome.stdout)}")
+        raise LabError(f"docker {words[0]} failed: {last_line(outcome.stderr or outcome.stdout)}")
     return outcome.stdout
 
 
@@ -47,13 +46,6 @@ def require_daemon() -> None:
     outcome = attempt("version", "--format", "{{.Server.Version}}")
     if outcome.returncode != 0:
         raise LabError(
-            f"no Docker daemon answers: {last_words(outcome.stderr)}. Next: start it (systemctl start "
+            f"no Docker daemon answers: {last_line(outcome.stderr)}. Next: start it (systemctl start "
             "docker, or dockerd where there is no systemd), as root or as a member of the group docker"
         )
-
-
-def last_words(text: str, limit: int = 300) -> str:
-    """The last line that says something, shortened."""
-    lines: Sequence[str] = [line.strip() for line in text.splitlines() if line.strip()]
-    best = lines[-1] if lines else "it said nothing"
-    return best if len(best) <= limit else f"{best[: limit - 1]}…"

@@ -13,8 +13,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from virtual_cluster.binary import cache_folder
-from virtual_cluster.containers.docker import attempt, docker, last_words
-from virtual_cluster.errors import LabError
+from virtual_cluster.containers.docker import attempt, docker
+from virtual_cluster.errors import LabError, last_line
 from virtual_cluster.progress import Progress
 
 _SOURCES = Path(__file__).resolve().parent / "image"
@@ -82,7 +82,7 @@ def _find_base(progress: Progress) -> str:
     debootstrap = shutil.which("debootstrap")
     if debootstrap is None or os.geteuid() != 0:
         raise LabError(
-            f"cannot pull {_PUBLISHED_BASE} ({last_words(pulled.stderr)}), nor make a Debian here. "
+            f"cannot pull {_PUBLISHED_BASE} ({last_line(pulled.stderr)}), nor make a Debian here. "
             "Next: mend the network, or apt-get install debootstrap and run this as root"
         )
     progress.step(f"{_PUBLISHED_BASE} cannot be pulled; making a Debian with debootstrap: half a minute")
@@ -101,7 +101,7 @@ def _bootstrap(debootstrap: str, folder: Path) -> None:
         check=False,
     )
     if made.returncode != 0:
-        raise LabError(f"debootstrap failed: {last_words(made.stdout or made.stderr)}")
+        raise LabError(f"debootstrap failed: {last_line(made.stdout or made.stderr)}")
     archive = folder / "root.tar"
     leave_out = [
         f"--exclude=./{path}" for path in ("var/cache/apt/*", "var/lib/apt/lists/*", "usr/share/doc/*")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +13,11 @@ from virtual_cluster.containers.pis import ContainerPi
 
 
 def render(pis: Sequence[ContainerPi], architecture: str, key: Path, known_hosts: Path) -> str:
-    """The text of inventory.yml; pi-1 is the K3s server, and the Pi that runs the baseline."""
+    """The text of inventory.yml; pi-1 is the K3s server, and the Pi that works alone."""
     first = pis[0]
+    # ssh takes a space for the end of a file's name, and % for the beginning of something it puts in.
+    key_file, known_file = (str(path).replace("%", "%%") for path in (key, known_hosts))
+    options = shlex.join(["-o", f'UserKnownHostsFile="{known_file}"', "-o", "IdentitiesOnly=yes"])
     return yaml.safe_dump(
         {
             "all": {
@@ -28,19 +32,18 @@ def render(pis: Sequence[ContainerPi], architecture: str, key: Path, known_hosts
                         "hosts": {pi.name: {"ansible_host": pi.address} for pi in pis},
                         "vars": {
                             "ansible_user": "pi",
-                            "ansible_ssh_private_key_file": str(key),
-                            "ansible_ssh_common_args": (
-                                f"-o UserKnownHostsFile={known_hosts} -o IdentitiesOnly=yes"
-                            ),
+                            "ansible_ssh_private_key_file": key_file,
+                            "ansible_ssh_common_args": options,
                         },
                     },
                     "server": {"hosts": {first.name: {}}},
-                    "baseline": {"hosts": {first.name: {}}},
+                    "base": {"hosts": {first.name: {}}},
                 },
             }
         },
         sort_keys=False,
         width=1000,
+        allow_unicode=True,
     )
 
 

@@ -1,4 +1,4 @@
-"""The control socket: a local process asks for a Pi's CPU budget, as `exec` and the baseline do."""
+"""The control socket: a local process asks for a Pi's CPU budget, as `exec` does."""
 
 import asyncio
 import contextlib
@@ -54,7 +54,7 @@ def parse_request(line: bytes, buckets: Mapping[str, TokenBucket]) -> tuple[int,
     if name not in buckets:
         raise ValueError(f"no Pi {name!r} here; there are {', '.join(buckets)}")
     if type(pid) is not int or pid < 2:
-        raise ValueError(f"pid {pid!r} is no process to put under a budget")
+        raise ValueError(f"pid {pid!r} is not a process to put under a budget")
     return pid, buckets[name]
 
 

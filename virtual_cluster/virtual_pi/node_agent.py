@@ -54,7 +54,14 @@ class NodeAgent:
         return await self._link.call("POST", "/api/v1/nodes", node)
 
     def observe(self, node: Json) -> None:
-        """Obey the Node's fault annotation."""
+        """Obey the Node's fault annotation, and contradict what another says of it.
+
+        That is the node controller's Unknown, after an outage in which the Lease ran out: a kubelet compares
+        at each of its rounds, and does not wait until its status is due.
+        """
+        said = {each["type"]: each["status"] for each in node.get("status", {}).get("conditions") or ()}
+        if any(said.get(kind) != ours["status"] for kind, ours in self._conditions.items()):
+            self._changed.set()
         fault = (node["metadata"].get("annotations") or {}).get(FAULT_ANNOTATION) or None
         if fault == self._fault:
             return

@@ -17,12 +17,11 @@ from ansible.plugins.action import ActionBase
 # Plugins are loaded by path: the package beside the roles is not importable by itself.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "src"))
 
-from pi_kube.errors import KubeError
-from pi_kube.server_address import find_server_address
-from pi_kube.server_kubeconfig import parse_server_kubeconfig
-from pi_speedup.plain import one_line
-from pi_speedup.remote_problems import Remote, connection_problem, sudo_problem
-from pi_speedup.run_files import write_files
+from pi_speedup.kube.server import find_server_address, parse_server_kubeconfig
+from pi_speedup.pi.ssh import Remote, connection_error, sudo_problem
+from pi_speedup.problem import ProblemError, refuse
+from pi_speedup.store import RunStore
+from pi_speedup.text import one_line
 
 # Of no program that takes part; the text of cat depends on the Pi's language.
 _MISSING = 44
@@ -49,16 +48,16 @@ class ActionModule(ActionBase):
             said = "k3s_kubeconfig_fetch reads a key. Next: give the task no_log: true"
             return {**result, "failed": True, "msg": said}
         pi, source, dest = str(arguments["pi"]), str(arguments["source"]), Path(arguments["dest"])
-        context = self._play_context
-        remote = Remote(pi, str(context.remote_addr or pi), context.remote_user, context.port)
+        remote = Remote.of(pi, self._play_context)
         try:
             text = self._read(remote, source)
             kubeconfig = parse_server_kubeconfig(text, pi=pi, path=source)
             address = find_server_address(kubeconfig, [str(each) for each in arguments["addresses"]], pi=pi)
-            write_files(dest.parent, {dest.name: kubeconfig.pointing_to(address)})
-        except (KubeError, OSError) as error:
+            RunStore(dest.parent).write({dest.name: kubeconfig.pointing_to(address)})
+        except ProblemError as error:
             return {**result, "changed": False, "address": None, "problem": str(error)}
-        return {**result, "changed": True, "address": address, "problem": None}
+        # Not a change: it is gone again when it has served.
+        return {**result, "changed": False, "address": address, "problem": None}
 
     def _read(self, remote: Remote, source: str) -> str:
         file = shlex.quote(source)
@@ -67,33 +66,36 @@ class ActionModule(ActionBase):
                 f"if test -e {file}; then cat {file}; else exit {_MISSING}; fi"
             )
         except AnsibleConnectionFailure:
-            raise KubeError(self._why_unreachable(remote)) from None
+            raise self._why_unreachable(remote) from None
         except AnsibleError as error:
-            raise KubeError(_refused(remote, source, str(error))) from None
+            raise _refused(remote, source, str(error)) from None
         if answer["rc"] == _MISSING:
-            raise KubeError(
-                f"{remote.pi}: there is no {source}, so no K3s server runs there. Next: put the Pi with the "
-                "K3s server into the inventory's group `server`, or give benchmark_kubeconfig"
+            raise refuse(
+                remote.pi,
+                f"there is no {source}, so no K3s server runs there",
+                "put the Pi with the K3s server into the inventory's group `server`, or give "
+                "benchmark_kubeconfig",
             )
         if answer["rc"] != 0:
-            raise KubeError(_refused(remote, source, answer["stderr"] or "no reason given"))
+            raise _refused(remote, source, answer["stderr"] or "no reason given")
         return str(answer["stdout"])
 
-    def _why_unreachable(self, remote: Remote) -> str:
+    def _why_unreachable(self, remote: Remote) -> ProblemError:
         # What ssh said was hidden with the output; to a command that reads nothing it may say it openly.
         context = self._connection._play_context
         context.no_log = False
         try:
             self._low_level_execute_command("true", sudoable=False)
         except AnsibleConnectionFailure as error:
-            return connection_problem(remote, str(error))
+            return connection_error(remote, str(error))
         finally:
             context.no_log = True
-        return connection_problem(remote, "the connection broke while the kubeconfig was read")
+        return connection_error(remote, "the connection broke while the kubeconfig was read")
 
 
-def _refused(remote: Remote, source: str, said: str) -> str:
-    return sudo_problem(remote, said) or (
-        f"{remote.pi}: {source} cannot be read there ({one_line(said, 160)}). "
-        f"Next: {remote.ssh} sudo cat {source} > /dev/null"
-    )
+def _refused(remote: Remote, source: str, said: str) -> ProblemError:
+    problem = sudo_problem(remote, said)
+    if problem is not None:
+        return ProblemError(problem)
+    what = f"{source} cannot be read there ({one_line(said, 160)})"
+    return refuse(remote.pi, what, f"{remote.ssh} sudo cat {source} > /dev/null")

@@ -14,7 +14,8 @@ from ansible.plugins.action import ActionBase
 # Plugins are loaded by path: the package beside the roles is not importable by itself.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "src"))
 
-from pi_speedup.run_files import remove_private
+from pi_speedup.problem import ProblemError
+from pi_speedup.store import remove_private
 
 
 class ActionModule(ActionBase):
@@ -30,6 +31,7 @@ class ActionModule(ActionBase):
             return {**result, "skipped": True, "msg": "nothing is removed in check mode"}
         try:
             removed = remove_private(Path(arguments["dir"]))
-        except OSError as error:
+        except ProblemError as error:
             return {**result, "failed": True, "msg": str(error)}
-        return {**result, "changed": bool(removed), "removed": removed}
+        # Not a change: it was put there for this run alone.
+        return {**result, "changed": False, "removed": removed}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
@@ -17,15 +17,18 @@ from ansible.plugins.action import ActionBase
 # Plugins are loaded by path: the package beside the roles is not importable by itself.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "src"))
 
-from pi_speedup.host_checks import host_problems, host_warnings
-from pi_speedup.host_state import AFTER, BEFORE, host_file, host_record, host_state
-from pi_speedup.plain import one_line, to_plain
-from pi_speedup.remote_problems import Remote, connection_problem, python_problem, sudo_problem
-from pi_speedup.run_files import write_files
+from pi_speedup.model.host import AFTER, BEFORE, HostLook
+from pi_speedup.pi.fitness import problems, warnings
+from pi_speedup.pi.shell import Outcome
+from pi_speedup.pi.ssh import Remote, connection_error, other_problem, python_problem, sudo_problem
+from pi_speedup.pi.state import host_state
+from pi_speedup.problem import ProblemError, refuse
+from pi_speedup.store import RunStore
+from pi_speedup.text import one_line, to_plain
 
 
 class ActionModule(ActionBase):
-    """Arguments: `pi` (a name), `when` (before or after), `dir`, `architecture`, `runtime` (empty: none)."""
+    """Arguments: `pi` (a name), `when` (before, after), `run_dir`, `architecture`, `runtime` (or empty)."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module on the Pi between two readings of our clock."""
@@ -34,34 +37,35 @@ class ActionModule(ActionBase):
             {
                 "pi": {"type": "str", "required": True},
                 "when": {"type": "str", "required": True, "choices": [BEFORE, AFTER]},
-                "dir": {"type": "path", "required": True},
+                "run_dir": {"type": "path", "required": True},
                 "architecture": {"type": "str", "required": True},
                 "runtime": {"type": "str", "default": ""},
             }
         )
-        pi, when, runtime = (str(arguments[name]) for name in ("pi", "when", "runtime"))
+        pi, runtime = str(arguments["pi"]), str(arguments["runtime"])
+        when: Literal["before", "after"] = "before" if arguments["when"] == BEFORE else "after"
         try:
             asked_ns = time.time_ns()
             observed = self._observe(pi, runtime, task_vars)
-            state = host_state(observed, asked_ns=asked_ns, answered_ns=time.time_ns(), date=self._date())
-            write_files(Path(arguments["dir"]), {host_file(pi, when): host_record(pi, when, state)})
-        except (AnsibleError, OSError, ValueError) as error:
-            return {**result, **_unseen(when, pi, str(error))}
+            state = host_state(pi, observed, asked_ns=asked_ns, answered_ns=time.time_ns(), date=self._date())
+            look = HostLook(pi=pi, when=when, state=state)
+            RunStore(Path(str(arguments["run_dir"]))).write({f"hosts/{pi}.{when}.json": look})
+        except ProblemError as error:
+            return {**result, **_unseen(when, pi, error)}
         result["changed"] = False
         # Where Ansible found Python: the next task on this Pi need not search again.
         result["ansible_facts"] = observed.get("ansible_facts", {})
         if when == BEFORE:
-            outcome: Any = to_plain(observed.get("runtime"))
-            problems = host_problems(
+            found = problems(
                 state,
                 pi=pi,
                 architecture=str(arguments["architecture"]),
                 runtime=runtime or None,
-                runtime_outcome=outcome,
+                runtime_outcome=_outcome(observed.get("runtime")),
             )
-            if problems:
-                return {**result, "failed": True, "msg": "; ".join(problems)}
-            result["warnings"] = list(host_warnings(state, pi=pi))
+            if found:
+                return {**result, "failed": True, "msg": "; ".join(map(str, found))}
+            result["warnings"] = [str(problem) for problem in warnings(state, pi=pi)]
         return result
 
     def _date(self) -> tuple[int, str, int] | None:
@@ -74,35 +78,39 @@ class ActionModule(ActionBase):
         return asked_ns, printed, time.time_ns()
 
     def _observe(self, pi: str, runtime: str, task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        """Return what the module saw; AnsibleError with one line of ours if it saw nothing."""
-        context = self._play_context
-        remote = Remote(pi, str(context.remote_addr or pi), context.remote_user, context.port)
+        """Return what the module saw; ProblemError if it saw nothing."""
+        remote = Remote.of(pi, self._play_context)
         try:
             observed: dict[str, Any] = self._execute_module(
                 module_name="pi_host_facts", module_args={"runtime": runtime}, task_vars=task_vars
             )
         except AnsibleConnectionFailure as error:
-            raise AnsibleError(connection_problem(remote, str(error))) from None
+            raise connection_error(remote, str(error)) from None
         except AnsibleError as error:
-            said = str(error)
-            raise AnsibleError(
-                sudo_problem(remote, said)
-                or f"{pi}: Ansible cannot work there ({one_line(said, 160)}). Next: {remote.ssh}"
-            ) from None
+            raise ProblemError(other_problem(remote, str(error))) from None
         said = str(observed.get("module_stderr") or observed.get("module_stdout") or observed.get("msg"))
         # There only where no module answered. Ansible's own mark of that has changed between versions.
         if "module_stdout" in observed or "module_stderr" in observed:
-            raise AnsibleError(sudo_problem(remote, said) or python_problem(pi, said))
+            raise ProblemError(sudo_problem(remote, said) or python_problem(pi, said))
         if observed.get("failed"):
-            raise AnsibleError(
-                f"{pi}: it cannot be looked at ({one_line(said, 200)}). Next: set benchmark_host_checks: "
-                "false to measure all the same"
+            raise refuse(
+                pi,
+                f"it cannot be looked at ({one_line(said, 200)})",
+                "set benchmark_host_checks: false to measure all the same",
             )
         return observed
 
 
-def _unseen(when: str, pi: str, why: str) -> dict[str, Any]:
+def _outcome(told: object) -> Outcome | None:
+    """Return what came of asking the container runtime, None where it was not asked."""
+    found: Any = to_plain(told)
+    if not isinstance(found, dict):
+        return None
+    return Outcome(int(found["rc"]), str(found.get("stderr") or found.get("stdout") or ""))
+
+
+def _unseen(when: str, pi: str, error: ProblemError) -> dict[str, Any]:
     if when == BEFORE:
-        return {"failed": True, "msg": why}
-    warning = f"{pi} could not be looked at after the run, so what it was like then is unknown: {why}"
+        return {"failed": True, "msg": str(error)}
+    warning = f"{pi} could not be looked at after the run, so what it was like then is unknown: {error}"
     return {"changed": False, "warnings": [warning]}

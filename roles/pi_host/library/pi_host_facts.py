@@ -41,6 +41,7 @@ import platform
 import struct
 import subprocess
 import time
+from typing import Any, Dict, List, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -56,7 +57,7 @@ TIMED_OUT = 124
 LIMIT = 16384
 
 
-def read(path):
+def read(path: str) -> Optional[str]:
     """Return a file's text, None if it cannot be read."""
     try:
         with open(path, "rb") as stream:
@@ -65,7 +66,7 @@ def read(path):
         return None
 
 
-def read_first(pattern):
+def read_first(pattern: str) -> Optional[str]:
     """Return the text of the first file that matches and can be read."""
     for path in sorted(glob.glob(pattern)):
         text = read(path)
@@ -74,7 +75,7 @@ def read_first(pattern):
     return None
 
 
-def ask(words, seconds):
+def ask(words: List[str], seconds: float) -> Dict[str, Any]:
     """Return the outcome of a command as rc, stdout and stderr; it never raises."""
     environment = dict(os.environ, LC_ALL="C")
     # Not on the PATH of a plain login on older systems.
@@ -100,25 +101,25 @@ def ask(words, seconds):
     }
 
 
-def answer(words, seconds):
+def answer(words: List[str], seconds: float) -> Optional[str]:
     """Return what a command printed, None if it failed."""
     outcome = ask(words, seconds)
     return outcome["stdout"] if outcome["rc"] == 0 else None
 
 
-def thermal_zones():
+def thermal_zones() -> List[List[Optional[str]]]:
     """Return [type, thousandths of a degree] of each zone of the kernel."""
     zones = sorted(glob.glob("/sys/class/thermal/thermal_zone*"))
     return [[read(zone + "/type"), read(zone + "/temp")] for zone in zones]
 
 
-def governors():
+def governors() -> List[str]:
     """Return the different governors of all cores."""
     paths = glob.glob("/sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor")
     return sorted({text.strip() for text in map(read, paths) if text})
 
 
-def main():
+def main() -> None:
     """Read everything; a Pi that tells nothing is no failure here."""
     module = AnsibleModule(
         argument_spec={
@@ -139,6 +140,7 @@ def main():
         # Of the interpreter, which is one of the userland.
         "userland_bits": struct.calcsize("P") * 8,
         "python_version": platform.python_version(),
+        "cores": os.cpu_count(),
         "meminfo": read("/proc/meminfo"),
         "cgroup_controllers": read("/sys/fs/cgroup/cgroup.controllers"),
         "cgroups": read("/proc/cgroups"),

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import pytest
 from testinfra.host import Host
 
 PIS = ["pi-1", "pi-2", "pi-3"]
-
-
-def report(run: Path):
-    return json.loads((run / "report.json").read_text())
 
 
 def test_one_can_log_in_to_each_pi(pi: Host) -> None:
@@ -22,7 +18,7 @@ def test_one_can_log_in_to_each_pi(pi: Host) -> None:
         assert pi.process.filter(user="root", comm="sshd")
 
 
-def test_each_pi_runs_a_kubelet_of_its_own(pi: Host, kubectl) -> None:
+def test_each_pi_runs_a_kubelet_of_its_own(pi: Host, kubectl: Callable[..., Any]) -> None:
     name = pi.check_output("hostname")
     with pi.sudo():
         kubelets = [
@@ -50,7 +46,7 @@ def test_the_pods_and_docker_of_each_pi_have_half_a_core(pi: Host) -> None:
     assert int(quota) / int(period) == 0.5
 
 
-def test_no_container_of_the_baseline_is_left(pi: Host) -> None:
+def test_no_container_of_ours_is_left(pi: Host) -> None:
     assert pi.check_output("docker ps --all --quiet") == ""
 
 
@@ -63,21 +59,30 @@ def test_the_servers_kubeconfig_is_still_roots_alone(pi: Host) -> None:
             assert not kubeconfig.exists
 
 
-def test_each_pi_ran_one_pod_by_the_words_of_the_api(kubectl) -> None:
-    pods = kubectl("get", "pods", "--namespace=pi-speedup")["items"]
-    assert sorted(pod["spec"]["nodeName"] for pod in pods) == PIS
-    assert {pod["status"]["phase"] for pod in pods} == {"Succeeded"}
+def test_each_pi_ran_one_pod_of_each_job(trials: list[dict[str, Any]]) -> None:
+    jobs = [trial for trial in trials if trial["slot"]["cell"] == "together-3"]
+    assert jobs
+    for trial in jobs:
+        assert (trial["outcome"], sorted(worker["pi"] for worker in trial["workers"])) == ("ok", PIS)
 
 
-def test_the_baseline_was_a_container_of_the_pods_image(latest_run: Path) -> None:
-    checks = {check["code"]: check["status"] for check in report(latest_run)["checks"]}
-    assert checks["baseline_runtime"] == "pass"
-    assert checks["image_differs"] == "pass"
+def test_the_pi_alone_ran_a_container_of_the_pods_image(trials: list[dict[str, Any]]) -> None:
+    workers = [(trial["slot"]["cell"], worker) for trial in trials for worker in trial["workers"]]
+    alone = [worker for cell, worker in workers if cell.startswith("alone")]
+    pods = [worker for cell, worker in workers if cell.startswith("together")]
+    assert {worker["runtime"] for worker in alone} == {"docker"}
+    assert {worker["runtime"] for worker in pods} == {"kubernetes"}
+    for worker in alone:
+        assert all(set(worker["image_ids"]) & set(pod["image_ids"]) for pod in pods)
 
 
-@pytest.mark.parametrize("pattern, number", [("results/*.json", 5), ("logs/*.log", 5), ("report.md", 1)])
-def test_what_was_measured_is_on_the_control_host(latest_run: Path, pattern: str, number: int) -> None:
-    assert len(list(latest_run.glob(pattern))) == number
+def test_what_was_measured_is_on_the_control_host(latest_run: Path, trials: list[dict[str, Any]]) -> None:
+    assert trials
+    assert all(worker["report"] for trial in trials for worker in trial["workers"])
+    assert (latest_run / "report.md").is_file()
+    assert {path.name for path in latest_run.glob("hosts/*.json")} == {
+        f"{pi}.{when}.json" for pi in PIS for when in ("before", "after")
+    }
 
 
 def test_the_runs_folder_is_private(control_host: Host, latest_run: Path) -> None:

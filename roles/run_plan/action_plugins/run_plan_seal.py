@@ -1,0 +1,62 @@
+"""Adapter: make the plan of a run and put it on disk, or go on with the one that is there; show it."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+# Plugins are loaded by path: the package beside the roles is not importable by itself.
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "src"))
+
+from pi_speedup.model.settings import Settings
+from pi_speedup.plan.make import make_plan
+from pi_speedup.plan.progress import complete_rounds, expected_seconds
+from pi_speedup.plan.words import duration_words, plan_lines
+from pi_speedup.problem import ProblemError
+from pi_speedup.store import RunStore
+from pi_speedup.text import to_plain
+
+
+class ActionModule(ActionBase):
+    """Arguments: `dir` (the run's folder), `pis`, `base_pi`, `settings` (by name), `worker_path`."""
+
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Seal the plan, unless there is one: then opening the run has compared the two."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        given: Any = to_plain(self._task.args)
+        store = RunStore(Path(given["dir"]))
+        try:
+            if not store.has_plan:
+                nodes = store.nodes()
+                store.seal(
+                    make_plan(
+                        Settings.model_validate(given["settings"]),
+                        run_id=store.folder.name,
+                        made_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                        pis=given["pis"],
+                        base_pi=given["base_pi"],
+                        worker_sha256=hashlib.sha256(Path(given["worker_path"]).read_bytes()).hexdigest(),
+                        cores={node.name: node.cores for node in nodes.nodes} if nodes else {},
+                        fresh_seed=secrets.randbits(32),
+                    )
+                )
+            store.link_as_latest()
+            plan, trials = store.plan(), store.trials()
+        except ProblemError as error:
+            return {**result, "failed": True, "msg": str(error)}
+        for line in plan_lines(plan):
+            Display().display(line)
+        if trials:
+            done = len(complete_rounds(plan, trials))
+            left = duration_words(expected_seconds(plan, trials))
+            Display().display(f"Going on after {done} of {plan.rounds} rounds, {left} left")
+        return {**result, "changed": False}

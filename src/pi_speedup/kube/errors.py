@@ -1,0 +1,156 @@
+"""The one error of this wing: failures of the API and of the network, each one problem with the next step."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from urllib3 import exceptions as http
+
+from pi_speedup.problem import Problem, ProblemError
+from pi_speedup.text import one_line
+
+# What may be well a moment later: too many requests, errors of the server itself, a version that has expired.
+_PASSING = frozenset({408, 410, 429, 500, 502, 503, 504})
+# A server that is there at all may be away for the API's own words.
+_BAD_GATEWAY = frozenset({502, 503, 504})
+
+
+class KubeError(ProblemError):
+    """A request failed.
+
+    `status` is the HTTP status if something answered, else None; `reason` is the API's word for it.
+    """
+
+    def __init__(
+        self,
+        subject: str,
+        what: str,
+        next_step: str = "",
+        *,
+        status: int | None = None,
+        reason: str = "",
+        passes_by_itself: bool = False,
+    ) -> None:
+        problem = Problem(subject=subject, what=what, next_step=next_step)
+        super().__init__(problem, passes_by_itself=passes_by_itself)
+        self.status = status
+        self.reason = reason
+
+    @property
+    def refused(self) -> bool:
+        """Whether the API did not accept who asked: a missing right, or an identity it doesn't know."""
+        return self.status in (401, 403)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the object that was to be changed is gone, or another has its name by now."""
+        # A patch with another uid is a conflict to some kinds, and to others an attempt to change it.
+        other = self.status == 422 and "metadata.uid" in self.problem.what
+        return self.status in (404, 409) or other
+
+
+def from_answer(server: str, kubeconfig: str, what: str, status: int, body: bytes) -> KubeError:
+    """Return an answer with an error status as a problem; `what` is the attempt, e.g. "GET /api/v1/nodes"."""
+    try:
+        answer = json.loads(body)
+        message, reason = str(answer.get("message") or ""), str(answer.get("reason") or "")
+    except (ValueError, AttributeError, RecursionError):
+        message, reason = body[:200].decode("utf-8", "replace"), ""
+    said = one_line(message) or "no reason given"
+    if status == 401:
+        what = f"does not accept the identity in {kubeconfig} (401 Unauthorized)"
+    elif status == 403:
+        what = f"forbids {what} (403): {said}"
+    else:
+        what = f"answered {status} to {what}: {said}"
+    return KubeError(
+        f"API server {server}",
+        what,
+        _next_step(status, said, kubeconfig),
+        status=status,
+        reason=reason,
+        passes_by_itself=status in _PASSING,
+    )
+
+
+def _next_step(status: int, said: str, kubeconfig: str) -> str:
+    if status == 401:
+        return "fetch a fresh kubeconfig from the K3s server"
+    if status == 403:
+        return _next_step_of_403(said, kubeconfig)
+    if status == 404:
+        return "see whether someone removed it (kubectl get events), then run again"
+    if status == 409:
+        return "see who else changes it (kubectl get events), then run again"
+    if status in (400, 413, 422):
+        return "correct the setting that the message names"
+    if status == 429:
+        return "run again when the API server has less to do"
+    if status in _PASSING:
+        return "on the K3s server, sudo journalctl -u k3s --since -5min; run again once it answers"
+    return f"see what stands between this machine and the API server, and the server address in {kubeconfig}"
+
+
+def _next_step_of_403(said: str, kubeconfig: str) -> str:
+    if "exceeded quota" in said:
+        return "raise the quota (kubectl describe quota), or choose another benchmark_namespace"
+    if "being terminated" in said:
+        return "wait until the namespace is gone (kubectl get namespace), then run again"
+    if re.search(r"violates PodSecurity|denied the request|LimitRange|maximum .* usage per", said):
+        return "choose a benchmark_namespace whose rules admit it, or take the rule away"
+    return f"give the identity in {kubeconfig} this right, or use the K3s server's own kubeconfig"
+
+
+def from_transport(server: str, kubeconfig: str, error: Exception) -> KubeError:
+    """Return a failure to reach the API server, or to read its answer, as a problem."""
+    cause: BaseException = error
+    if isinstance(error, http.MaxRetryError) and error.reason is not None:
+        cause = error.reason
+    said = one_line(cause, 400)
+    subject = f"API server {server}"
+    if is_wrong_certificate(error):
+        return KubeError(
+            subject,
+            f"shows a certificate that doesn't fit {kubeconfig}: {_tls_reason(said)}",
+            "use the address the certificate names, or start K3s with --tls-san for this one, or fetch the "
+            "kubeconfig again",
+        )
+    if isinstance(cause, http.SSLError) and re.search(r"WRONG_VERSION|UNKNOWN_PROTOCOL|RECORD_LAYER", said):
+        return KubeError(
+            subject,
+            "what answers there is not TLS as an API server speaks it",
+            f"check the server address in {kubeconfig} and what else uses that port",
+        )
+    return KubeError(
+        subject,
+        f"cannot be reached: {_why_unreachable(cause, said)}",
+        f"on the K3s server, systemctl status k3s; here, check the server address in {kubeconfig}",
+        passes_by_itself=True,
+    )
+
+
+def is_wrong_certificate(error: BaseException) -> bool:
+    """Say whether TLS failed for the certificate's sake, which no second try changes."""
+    return "CERTIFICATE_VERIFY_FAILED" in str(error)
+
+
+def _why_unreachable(cause: BaseException, said: str) -> str:
+    # A refused connection is a kind of timeout to urllib3, so the narrower kinds come first.
+    if isinstance(cause, http.NameResolutionError):
+        return "its name cannot be resolved"
+    if "refused" in said:
+        return "connection refused"
+    if isinstance(cause, http.NewConnectionError):
+        return said.rpartition(": ")[2]
+    if isinstance(cause, http.ConnectTimeoutError):
+        return "no connection within the time allowed"
+    if isinstance(cause, http.ReadTimeoutError):
+        return "no answer within the time allowed"
+    return f"the connection broke ({said})"
+
+
+def _tls_reason(said: str) -> str:
+    """Cut OpenSSL's sentence out of what the layers above wrapped around it."""
+    _, found, rest = said.partition("certificate verify failed: ")
+    return one_line(rest.partition(" (_ssl.c")[0].rstrip("."), 160) if found else one_line(said, 160)

@@ -1,0 +1,68 @@
+"""A kubeconfig file, checked before anything is sent with it."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import yaml
+from kubernetes.client import Configuration
+from kubernetes.config import ConfigException
+from kubernetes.config.kube_config import load_kube_config
+
+from pi_speedup.kube.errors import KubeError
+from pi_speedup.text import one_line
+
+
+def load_kubeconfig(path: Path, scratch_folder: str) -> Configuration:
+    """Return the client configuration a kubeconfig describes.
+
+    `scratch_folder` takes the files into which the Kubernetes client unpacks certificates and keys; the
+    caller removes it. KubeError if the file is missing, unreadable, open to others or malformed.
+    """
+    _refuse_open_file(path)
+    configuration = Configuration()
+    try:
+        load_kube_config(  # type: ignore[no-untyped-call]
+            config_file=str(path),
+            client_configuration=configuration,
+            persist_config=False,
+            temp_file_path=scratch_folder,
+        )
+    except (ConfigException, yaml.YAMLError) as error:
+        raise _malformed(path, one_line(error, 160)) from None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        # The Kubernetes client takes the file's structure for granted.
+        raise _malformed(path, "it isn't built like one") from None
+    return configuration
+
+
+def _malformed(path: Path, why: str) -> KubeError:
+    return KubeError(
+        f"kubeconfig {path}",
+        f"malformed: {why}",
+        "fetch it again from the K3s server (/etc/rancher/k3s/k3s.yaml)",
+    )
+
+
+def _refuse_open_file(path: Path) -> None:
+    subject = f"kubeconfig {path}"
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise KubeError(subject, "not a file", "give the path of a kubeconfig file")
+        with path.open("rb"):
+            pass
+    except FileNotFoundError:
+        raise KubeError(
+            subject,
+            "does not exist",
+            "copy /etc/rancher/k3s/k3s.yaml from the K3s server there, set its server address, chmod 600",
+        ) from None
+    except OSError as error:
+        raise KubeError(
+            subject, f"cannot be read: {error.strerror}", "make it yours, chown and chmod 600"
+        ) from None
+    # Whoever reads this file is cluster admin.
+    if mode & 0o077:
+        raise KubeError(subject, f"open to other users (mode {stat.S_IMODE(mode):04o})", f"chmod 600 {path}")

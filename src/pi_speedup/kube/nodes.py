@@ -1,0 +1,274 @@
+"""Which of the Pis can take a pod of a Job, and what is wrong with the others, from Node objects."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from pi_speedup.kube.client import KubeClient
+from pi_speedup.kube.results import cores
+from pi_speedup.model.node import Node, Nodes
+from pi_speedup.problem import Problem, refuse
+from pi_speedup.text import one_line
+
+Json = Mapping[str, object]
+
+_CONTROL_PLANE_LABELS = (
+    "node-role.kubernetes.io/control-plane",
+    "node-role.kubernetes.io/master",
+    "node-role.kubernetes.io/etcd",
+)
+# Conditions that should be False, what they mean, and what to look at.
+_PRESSURES = {
+    "MemoryPressure": ("short of memory", "ssh {pi} free -h"),
+    "DiskPressure": ("short of disk space", "ssh {pi} df -h"),
+    "PIDPressure": ("too many processes", "ssh {pi} ps aux"),
+    "NetworkUnavailable": ("no pod network", "ssh {pi} journalctl -u {service}"),
+}
+# Taints that Kubernetes itself derives from a state: named with that state, not a second time.
+_DERIVED_TAINTS = {
+    "node.kubernetes.io/not-ready": "Ready",
+    "node.kubernetes.io/unreachable": "Ready",
+    "node.kubernetes.io/unschedulable": "cordon",
+    "node.kubernetes.io/memory-pressure": "MemoryPressure",
+    "node.kubernetes.io/disk-pressure": "DiskPressure",
+    "node.kubernetes.io/pid-pressure": "PIDPressure",
+    "node.kubernetes.io/network-unavailable": "NetworkUnavailable",
+}
+
+
+def read_nodes(
+    client: KubeClient,
+    expected: Sequence[str],
+    architecture: str,
+    tolerations: Sequence[Json] = (),
+    now: datetime | None = None,
+) -> Nodes:
+    """Ask the cluster for its nodes, in one request, and judge each expected Pi; see `judged`.
+
+    `now` is the API server's time of day if it is not given. KubeError if the cluster cannot be asked.
+    """
+    found, _ = client.list_all("/api/v1/nodes")
+    return judged(found, expected, architecture, tolerations, now or client.now())
+
+
+def judged(
+    nodes: Sequence[Json],
+    expected: Sequence[str],
+    architecture: str,
+    tolerations: Sequence[Json],
+    now: datetime,
+) -> Nodes:
+    """Judge each expected Pi; one without problems can take a pod.
+
+    `nodes` holds Node objects as the API returns them, `tolerations` those of the Job's pods; `now` knows its
+    time zone, so that an age can be given. ProblemError for expected Pis that make no sense.
+    """
+    if not expected:
+        raise refuse("inventory", "no Pi is expected", "put the Pis into the group `pis`")
+    if len(set(expected)) != len(expected):
+        raise refuse("inventory", "a Pi is named twice", "give each Pi a name of its own")
+    found = {_text(_object(node, "metadata"), "name"): node for node in nodes}
+    return Nodes(
+        nodes=tuple(
+            _judge(name, found[name], architecture, tolerations, now) if name in found else _missing(name)
+            for name in expected
+        ),
+        not_in_inventory=tuple(one_line(name, 253) for name in sorted(set(found) - set(expected))),
+    )
+
+
+def _missing(name: str) -> Node:
+    pi = one_line(name, 253)
+    problem = Problem(
+        subject=pi,
+        what="in the inventory but not in the cluster",
+        next_step=f"ssh {pi} systemctl status k3s-agent, or correct the name (kubectl get nodes)",
+    )
+    return Node(name=pi, problems=(problem,))
+
+
+def _judge(name: str, node: Json, architecture: str, tolerations: Sequence[Json], now: datetime) -> Node:
+    status = _object(node, "status")
+    info = _object(status, "nodeInfo")
+    capacity = _object(status, "capacity")
+    pi = one_line(name, 253)
+    states = {**_condition_problems(pi, _service(node), status, now), **_cordon_problem(pi, node)}
+    return Node(
+        name=pi,
+        architecture=_shown(info, "architecture"),
+        kubelet_version=_shown(info, "kubeletVersion"),
+        os_image=_shown(info, "osImage"),
+        kernel_version=_shown(info, "kernelVersion"),
+        container_runtime=_shown(info, "containerRuntimeVersion"),
+        cores=_whole_cores(_text(capacity, "cpu")),
+        memory=_shown(capacity, "memory"),
+        server=is_server(node),
+        problems=(
+            *states.values(),
+            *_architecture_problems(pi, node, architecture),
+            *_taint_problems(pi, node, tolerations, already=frozenset(states)),
+        ),
+    )
+
+
+def _whole_cores(quantity: str) -> int | None:
+    found = cores(quantity)
+    # A part of a core, as in a lab, still runs one process.
+    return None if found is None else max(1, math.floor(found))
+
+
+def _condition_problems(pi: str, service: str, status: Json, now: datetime) -> dict[str, Problem]:
+    """Return the problems by condition, Ready first."""
+    conditions = {_text(each, "type"): each for each in _objects(status.get("conditions"))}
+    look = f"ssh {pi} systemctl status {service}"
+    problems: dict[str, Problem] = {}
+
+    def problem(what: str, next_step: str) -> Problem:
+        return Problem(subject=pi, what=what, next_step=next_step)
+
+    ready = conditions.get("Ready")
+    if ready is None:
+        problems["Ready"] = problem("has not reported whether it is Ready", look)
+    elif _text(ready, "status") == "Unknown":
+        what = f"lost: its kubelet stopped reporting ({_because(ready, now)})"
+        problems["Ready"] = problem(what, f"check its power and network, then {look}")
+    elif _text(ready, "status") != "True":
+        problems["Ready"] = problem(f"not Ready ({_because(ready, now)})", look)
+    for kind, (meaning, next_step) in _PRESSURES.items():
+        condition = conditions.get(kind)
+        if condition is not None and _text(condition, "status") == "True":
+            what = f"{meaning} ({kind}; {_because(condition, now)})"
+            problems[kind] = problem(what, next_step.format(pi=pi, service=service))
+    return problems
+
+
+def _cordon_problem(pi: str, node: Json) -> dict[str, Problem]:
+    if _object(node, "spec").get("unschedulable") is not True:
+        return {}
+    problem = Problem(subject=pi, what="cordoned (unschedulable)", next_step=f"kubectl uncordon {pi}")
+    return {"cordon": problem}
+
+
+def _architecture_problems(pi: str, node: Json, wanted: str) -> tuple[Problem, ...]:
+    # The label, not nodeInfo: it is what the Job's nodeSelector compares.
+    label = _object(_object(node, "metadata"), "labels").get("kubernetes.io/arch")
+    if label == wanted:
+        return ()
+    if not isinstance(label, str):
+        what = "has no label kubernetes.io/arch, so a Job's pods cannot go there"
+        next_step = f"ssh {pi} systemctl status {_service(node)}"
+    elif label == "arm" and wanted == "arm64":
+        what = "runs a 32-bit system (architecture arm), benchmark_architecture is arm64"
+        next_step = (
+            f"install the 64-bit Raspberry Pi OS on {pi} (Pi 3 and later can), or leave {pi} out of the "
+            "inventory"
+        )
+    else:
+        what = f"has the architecture {one_line(label, 40)}, benchmark_architecture is {one_line(wanted, 40)}"
+        next_step = f"change benchmark_architecture, or leave {pi} out of the inventory"
+    return (Problem(subject=pi, what=what, next_step=next_step),)
+
+
+def _taint_problems(
+    pi: str, node: Json, tolerations: Sequence[Json], already: frozenset[str]
+) -> Iterable[Problem]:
+    """Yield one problem for each taint that keeps pods away, and one for those that go by themselves."""
+    leaving = []
+    for taint in _objects(_object(node, "spec").get("taints")):
+        key, effect = _text(taint, "key"), _text(taint, "effect")
+        state = _DERIVED_TAINTS.get(key)
+        if effect not in ("NoSchedule", "NoExecute") or state in already:
+            continue
+        if any(_tolerates(toleration, taint) for toleration in tolerations):
+            continue
+        if state is not None:
+            # Kubernetes' own word for a state that is over: it takes the taint away itself, seconds later.
+            leaving.append(one_line(f"{key}:{effect}", 100))
+            continue
+        value = _text(taint, "value")
+        shown = one_line(f"{key}={value}:{effect}" if value else f"{key}:{effect}")
+        yield Problem(
+            subject=pi,
+            what=f"has the taint {shown}, which a Job doesn't tolerate",
+            next_step=f"kubectl taint nodes {pi} {one_line(f'{key}:{effect}')}-",
+        )
+    if leaving:
+        yield Problem(
+            subject=pi,
+            what=f"has just come back; Kubernetes has not yet taken its taint away ({', '.join(leaving)})",
+            next_step="run again in some seconds",
+        )
+
+
+def _tolerates(toleration: Json, taint: Json) -> bool:
+    """Whether a toleration matches a taint.
+
+    Source: Kubernetes documentation, Taints and Tolerations: an empty key with Exists matches every taint, an
+    empty effect every effect. Assumption: tolerationSeconds is long enough for the Job.
+    """
+    effect, key = _text(toleration, "effect"), _text(toleration, "key")
+    if effect and effect != _text(taint, "effect"):
+        return False
+    exists = _text(toleration, "operator") == "Exists"
+    if not key:
+        return exists
+    return key == _text(taint, "key") and (exists or _text(toleration, "value") == _text(taint, "value"))
+
+
+def _because(condition: Json, now: datetime) -> str:
+    """Return a condition's reason, message and age: `KubeletNotReady: <message>, for 4 min`."""
+    reason = one_line(_text(condition, "reason"), 60) or "no reason given"
+    message = one_line(_text(condition, "message"), 160).rstrip(".")
+    since = _age(_text(condition, "lastTransitionTime"), now)
+    return (f"{reason}: {message}" if message else reason) + (f", {since}" if since else "")
+
+
+def _age(timestamp: str, now: datetime) -> str:
+    try:
+        since = datetime.fromisoformat(timestamp)
+        seconds = (now - (since if since.tzinfo else since.replace(tzinfo=UTC))).total_seconds()
+    except ValueError:
+        return ""
+    if seconds < 0:
+        # The Pi's clock is ahead: an age would be a guess.
+        return f"since {one_line(timestamp, 40)}"
+    if seconds < 120:
+        return f"for {seconds:.0f} s"
+    if seconds < 120 * 60:
+        return f"for {seconds / 60:.0f} min"
+    if seconds < 48 * 3600:
+        return f"for {seconds / 3600:.0f} h"
+    return f"for {seconds / 86400:.0f} days"
+
+
+def _service(node: Json) -> str:
+    return "k3s" if is_server(node) else "k3s-agent"
+
+
+def is_server(node: Json) -> bool:
+    """Say whether a Node object is of the control plane."""
+    labels = _object(_object(node, "metadata"), "labels")
+    return any(label in labels for label in _CONTROL_PLANE_LABELS)
+
+
+def _object(parent: Json, key: str) -> Json:
+    # Absent and null both mean "nothing set" in the Kubernetes API.
+    value = parent.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _objects(value: object) -> tuple[Json, ...]:
+    if not isinstance(value, Sequence):
+        return ()
+    return tuple(item for item in value if isinstance(item, Mapping))
+
+
+def _text(parent: Json, key: str) -> str:
+    value = parent.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _shown(parent: Json, key: str) -> str | None:
+    return one_line(_text(parent, key), 120) or None

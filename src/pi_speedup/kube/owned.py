@@ -1,0 +1,305 @@
+"""Which objects in the cluster are ours, and their removal.
+
+A Job is ours if it carries our label AND is owned by our ConfigMap's uid. A name or a label alone proves
+nothing, since anyone may copy it. Every deletion carries the uid as its precondition.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pi_speedup.kube.client import Json, KubeClient
+from pi_speedup.kube.errors import KubeError
+from pi_speedup.kube.states import is_controlled_by
+from pi_speedup.text import listed
+
+APP = "pi-speedup"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+RUN_ID_LABEL = "pi-speedup/run-id"
+TRIAL_LABEL = "pi-speedup/trial"
+# The ConfigMap that owns our Jobs and our Lease; one a namespace.
+OWNER_NAME = "pi-speedup-owner"
+# Foreground deletion takes about a second; a pod has 2 s to end, a Pi under load takes a little more.
+REMOVAL_SECONDS = 60.0
+TELL_SECONDS = 10.0
+# Put there by Kubernetes itself, and taken away by it.
+_OWN_FINALIZERS = ("foregroundDeletion", "batch.kubernetes.io/job-tracking", "orphan", "kubernetes")
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A namespace, and the name of the ConfigMap in it that owns our Jobs."""
+
+    namespace: str
+    owner: str = OWNER_NAME
+
+    @property
+    def namespace_path(self) -> str:
+        """The API path of the namespace itself."""
+        return f"/api/v1/namespaces/{self.namespace}"
+
+    @property
+    def configmaps(self) -> str:
+        """The API path of the ConfigMaps."""
+        return f"{self.namespace_path}/configmaps"
+
+    @property
+    def owner_path(self) -> str:
+        """The API path of the owner."""
+        return f"{self.configmaps}/{self.owner}"
+
+    @property
+    def jobs(self) -> str:
+        """The API path of the Jobs."""
+        return f"/apis/batch/v1/namespaces/{self.namespace}/jobs"
+
+    @property
+    def pods(self) -> str:
+        """The API path of the pods."""
+        return f"{self.namespace_path}/pods"
+
+    @property
+    def events(self) -> str:
+        """The API path of the events."""
+        return f"{self.namespace_path}/events"
+
+    @property
+    def leases(self) -> str:
+        """The API path of the Leases."""
+        return f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases"
+
+    @property
+    def subject(self) -> str:
+        """The namespace as the subject of a problem."""
+        return f"namespace {self.namespace}"
+
+
+def labels() -> Json:
+    """Return the labels that all our objects carry."""
+    return {"app.kubernetes.io/name": APP, MANAGED_BY: APP}
+
+
+def owner_reference(place: Place, uid: str) -> Json:
+    """Return what makes an object owned by our ConfigMap of this uid."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "name": place.owner,
+        "uid": uid,
+        "blockOwnerDeletion": True,
+    }
+
+
+def is_managed(item: Json) -> bool:
+    """Say whether an object carries our managed-by label."""
+    return (item["metadata"].get("labels") or {}).get(MANAGED_BY) == APP
+
+
+def is_owned(item: Json, uid: str) -> bool:
+    """Say whether the object with this uid is among the item's owners."""
+    return any(owner.get("uid") == uid for owner in item["metadata"].get("ownerReferences") or ())
+
+
+def is_going(item: Json) -> bool:
+    """Say whether an object is being deleted."""
+    return "deletionTimestamp" in item["metadata"]
+
+
+def find_owner(client: KubeClient, place: Place) -> Json | None:
+    """Return our ConfigMap, None if absent; KubeError if another's has its name."""
+    owner = client.find(place.owner_path)
+    if owner and not is_managed(owner):
+        raise KubeError(
+            f"ConfigMap {place.owner} in namespace {place.namespace}",
+            f"not ours (it has no label {MANAGED_BY}={APP})",
+            "choose another benchmark_namespace, or remove that ConfigMap yourself",
+        )
+    return owner
+
+
+def owner_uid(client: KubeClient, place: Place) -> str:
+    """Return the uid of our ConfigMap; KubeError if it is gone or another's."""
+    owner = find_owner(client, place)
+    if owner is None:
+        raise KubeError(f"ConfigMap {place.owner}", f"gone from namespace {place.namespace}", "run again")
+    return str(owner["metadata"]["uid"])
+
+
+def to_apply(client: KubeClient, place: Place, namespace: Json, owner: Json) -> list[Json]:
+    """Return which of the two manifests must be applied, since they are absent or differ.
+
+    A namespace that is another's is used as it is. KubeError if the ConfigMap is another's, or while the
+    namespace is being deleted.
+    """
+    found = client.find(place.namespace_path)
+    if found is None:
+        return [namespace, owner]
+    if is_going(found):
+        raise namespace_going(client, place, found)
+    wanted = [namespace] if is_managed(found) and not holds(found, namespace) else []
+    if not holds(find_owner(client, place) or {}, owner):
+        wanted.append(owner)
+    return wanted
+
+
+def apply(client: KubeClient, place: Place, manifests: Sequence[Json]) -> str:
+    """Create, or change, what `to_apply` has returned; return the owner's uid."""
+    for manifest in manifests:
+        collection = "/api/v1/namespaces" if manifest["kind"] == "Namespace" else place.configmaps
+        try:
+            client.create(collection, manifest)
+        except KubeError as error:
+            if error.status != 409:
+                raise
+            client.patch(f"{collection}/{manifest['metadata']['name']}", manifest)
+    return owner_uid(client, place)
+
+
+def holds(found: object, wanted: object) -> bool:
+    """Say whether an object has all that a manifest sets; what else it has is the API server's business."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        return all(key in found and holds(found[key], value) for key, value in wanted.items())
+    return found == wanted
+
+
+def our_jobs(client: KubeClient, place: Place, uid: str) -> tuple[list[Json], str]:
+    """Return our Jobs, and the resource version from which their removal can be watched."""
+    jobs, version = client.list_all(place.jobs, {"labelSelector": f"{MANAGED_BY}={APP}"})
+    return [job for job in jobs if is_owned(job, uid)], version
+
+
+def remove(
+    client: KubeClient, collection: str, items: Sequence[Json], version: str, tell: Tell = lambda line: None
+) -> None:
+    """Delete objects and all they own, and wait until they are gone.
+
+    `version` is the resource version of the list they were read from; `tell` gets a line every 10 s.
+    KubeError after REMOVAL_SECONDS: it names what stays, and the command that helps.
+    """
+    deadline = time.monotonic() + REMOVAL_SECONDS
+    # Sorted out of the dict below when seen gone.
+    left = {item["metadata"]["uid"]: item["metadata"]["name"] for item in items}
+    for uid, name in list(left.items()):
+        if not client.delete(f"{collection}/{name}", uid):
+            del left[uid]
+    while left:
+        seconds = min(TELL_SECONDS, deadline - time.monotonic())
+        if seconds < 1:
+            raise _stuck(client, collection, left)
+        try:
+            for event in client.open_watch(collection, {"resourceVersion": version}, int(seconds)):
+                if event["type"] == "DELETED":
+                    left.pop(event["object"]["metadata"]["uid"], None)
+                if not left:
+                    return
+        except KubeError:
+            # A watch may break or have expired: what is left is read anew, and that read may fail for good.
+            time.sleep(0.5)
+        now_there, version = client.list_all(collection)
+        left = {uid: name for uid, name in left.items() if uid in _uids(now_there)}
+        if left:
+            tell(f"waiting for {listed(_named(client, collection, left))} to be gone")
+
+
+def _uids(items: Iterable[Json]) -> set[str]:
+    return {item["metadata"]["uid"] for item in items}
+
+
+def _kind(collection: str) -> str:
+    return {"jobs": "Job", "configmaps": "ConfigMap", "namespaces": "namespace", "leases": "Lease"}.get(
+        collection.rsplit("/", 1)[1], collection.rsplit("/", 1)[1]
+    )
+
+
+def _named(client: KubeClient, collection: str, left: Mapping[str, str]) -> list[str]:
+    """Return in words what is left: of Jobs their pods, which are what takes time."""
+    pods = _pods_of(client, collection, left)
+    if not pods:
+        return [f"{_kind(collection)} {name}" for name in sorted(left.values())]
+    return [
+        f"pod {pod['metadata']['name']} on {pod.get('spec', {}).get('nodeName', 'no Pi')}" for pod in pods
+    ]
+
+
+def _pods_of(client: KubeClient, collection: str, left: Mapping[str, str]) -> list[Json]:
+    if not collection.endswith("/jobs"):
+        return []
+    path = collection.replace("/apis/batch/v1", "/api/v1").removesuffix("jobs") + "pods"
+    pods, _ = client.list_all(path)
+    return [pod for pod in pods if any(is_controlled_by(pod, uid) for uid in left)]
+
+
+def _stuck(client: KubeClient, collection: str, left: Mapping[str, str]) -> KubeError:
+    """Name what does not go, and the command that lets it go."""
+    subject = f"{_kind(collection)} {listed(sorted(left.values()), most=3)}"
+    if collection == "/api/v1/namespaces":
+        namespace = client.find(f"{collection}/{next(iter(left.values()))}")
+        if namespace:
+            return namespace_going(client, Place(namespace["metadata"]["name"]), namespace)
+    pods = _pods_of(client, collection, left)
+    where = f" ({listed(_named(client, collection, left), most=3)} doesn't end)" if pods else ""
+    if pods:
+        commands = [letting_go(pod, "pod") for pod in pods[:3]]
+    else:
+        found, _ = client.list_all(collection)
+        commands = [
+            letting_go(item, _kind(collection).lower()) for item in found if item["metadata"]["uid"] in left
+        ][:3]
+    return KubeError(
+        subject,
+        f"not gone after {REMOVAL_SECONDS:.0f} s{where}",
+        f"{'; '.join(dict.fromkeys(commands)) or 'look at it with kubectl get'}; then run cleanup.yml again",
+    )
+
+
+def letting_go(item: Json, kind: str) -> str:
+    """Return the command that lets an object go which is being deleted and stays."""
+    metadata = item["metadata"]
+    name, namespace = metadata["name"], metadata.get("namespace", "")
+    held = [each for each in metadata.get("finalizers") or () if each not in _OWN_FINALIZERS]
+    if held:
+        # Another program's promise to be kept first; --force does not release it.
+        return (
+            f"see who holds it ({held[0]}), or give that up: kubectl -n {namespace} patch {kind} "
+            f'{name} --type=merge -p \'{{"metadata":{{"finalizers":null}}}}\''
+        )
+    if not is_going(item) or kind != "pod":
+        return "see whether Kubernetes' controllers work (on the K3s server, sudo journalctl -u k3s)"
+    pi = item.get("spec", {}).get("nodeName", "its Pi")
+    return f"bring {pi} back, or if it is lost for good: kubectl -n {namespace} delete pod {name} --force"
+
+
+def namespace_going(client: KubeClient, place: Place, namespace: Json) -> KubeError:
+    """Return the problem of a namespace that is being deleted: what it waits for, as Kubernetes says."""
+    conditions = {
+        each["type"]: str(each.get("message") or "")
+        for each in namespace.get("status", {}).get("conditions") or ()
+        if each.get("status") == "True"
+    }
+    name = place.namespace
+    if message := conditions.get("NamespaceFinalizersRemaining"):
+        next_step = (
+            f"see who holds it, or give that up: kubectl -n {name} patch RESOURCE NAME --type=merge "
+            '-p \'{"metadata":{"finalizers":null}}\''
+        )
+    elif message := conditions.get("NamespaceDeletionDiscoveryFailure") or conditions.get(
+        "NamespaceDeletionGroupVersionParsingFailure"
+    ):
+        next_step = "kubectl get apiservices names the extension that does not answer: repair or delete it"
+    else:
+        message = conditions.get("NamespaceContentRemaining") or conditions.get(
+            "NamespaceDeletionContentFailure", ""
+        )
+        pods = [pod for pod in client.list_all(place.pods)[0] if is_going(pod)]
+        next_step = "; ".join(letting_go(pod, "pod") for pod in pods[:3]) or (
+            f"wait until it is gone (kubectl get namespace {name})"
+        )
+    return KubeError(
+        place.subject,
+        f"being deleted{': ' + message if message else ''}",
+        f"{next_step}; then run again",
+    )

@@ -1,0 +1,1 @@
+"""The loop that measures, and what one sees of it."""

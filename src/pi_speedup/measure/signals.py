@@ -1,0 +1,136 @@
+"""Ctrl-C, SIGTERM and a closed terminal: from Ansible's main process to the one that measures.
+
+Ansible runs a task in a process of its own, in a session of its own. Left alone, its main process passes the
+first signal on and ends at once: nobody would wait for the pods to end, and nobody would make the report. So
+while something is measured the main process only notes the signal in memory that both share (`Handover`), and
+the measuring process ends in order (`Interrupts`). That one also notices when the main process is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from pi_speedup.problem import Interrupted
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+WORDS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "a closed terminal"}
+PARENT_GONE = "the end of ansible-playbook"
+# `timeout` signals its child and then the child's group; a closing terminal's shell signals twice as well.
+_SAME_SIGNAL_SECONDS = 1.0
+_WATCH_SECONDS = 0.2
+
+# One byte, the number of the signal to act on; made before the measuring process is forked, so both have it.
+_shared: mmap.mmap | None = None
+
+
+class Handover:
+    """In the main process: notes the first signal for the process that measures.
+
+    A second one does what it did before, and so does each signal after `end`.
+    """
+
+    def __init__(self) -> None:
+        self._before: dict[signal.Signals, Any] = {}
+        self._noted_at: float | None = None
+
+    def begin(self) -> None:
+        """Take the signals over, before the process that measures is forked; nohup's SIGHUP stays ignored."""
+        global _shared
+        _shared = mmap.mmap(-1, 1)
+        for number in SIGNALS:
+            before = signal.getsignal(number)
+            if before is not signal.SIG_IGN:
+                self._before[number] = before
+                signal.signal(number, self._note)
+
+    def end(self) -> None:
+        """Give the signals back."""
+        while self._before:
+            number, before = self._before.popitem()
+            signal.signal(number, before)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            # The terminal is gone: nobody can mean a second one.
+            self._before.pop(signal.SIGHUP, None)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        now = time.monotonic()
+        if self._noted_at is None:
+            self._noted_at = now
+            if _shared is not None:
+                _shared[0] = number
+        elif now - self._noted_at > _SAME_SIGNAL_SECONDS:
+            self.end()
+            os.kill(os.getpid(), number)
+
+
+class Interrupts:
+    """In the process that measures: what is noted, or comes here, is raised once as Interrupted.
+
+    A context manager, for the main thread, where it raises at any moment. `tell` gets a line before that.
+    """
+
+    def __init__(self, tell: Callable[[str], None] = lambda line: None) -> None:
+        self._tell = tell
+        self._by: str | None = None
+        self._raised = False
+        self._held = 0
+        self._over = threading.Event()
+        self._before: dict[signal.Signals, Any] = {}
+        # Before the watcher starts: a parent that goes away from now on is noticed.
+        self._parent = os.getppid()
+        self._main_thread = threading.main_thread().ident or 0
+
+    def __enter__(self) -> Self:
+        for number in SIGNALS:
+            self._before[number] = signal.signal(number, self._take)
+        threading.Thread(target=self._watch, name="interrupts", daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        for number, before in self._before.items():
+            # None where it was not set from Python.
+            signal.signal(number, signal.SIG_DFL if before is None else before)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold an interruption back until the end of the block, for what must not be done by half."""
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
+        self._raise()
+
+    def _take(self, number: int, _frame: FrameType | None) -> None:
+        if self._by is None:
+            self._by = WORDS[signal.Signals(number)]
+        self._raise()
+
+    def _raise(self) -> None:
+        if self._by is not None and not self._held and not self._raised:
+            self._raised = True
+            raise Interrupted(self._by)
+
+    def _watch(self) -> None:
+        while not self._over.wait(_WATCH_SECONDS):
+            if os.getppid() != self._parent:
+                self._by = self._by or PARENT_GONE
+            elif _shared is not None and _shared[0]:
+                self._by = self._by or WORDS[signal.Signals(_shared[0])]
+            if self._by is not None:
+                self._tell(f"stopping, because of {self._by}: ending what runs")
+                # A signal ends whatever the main thread waits for; its handler raises there.
+                signal.pthread_kill(self._main_thread, signal.SIGTERM)
+                return

@@ -1,0 +1,1 @@
+"""What the files of a run hold: one class a file, for whoever writes it and whoever reads it."""

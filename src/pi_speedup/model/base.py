@@ -1,0 +1,91 @@
+"""What all classes of a run's files share, and how one of them is read from text that nobody vouches for."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, NoReturn, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from pi_speedup.problem import ProblemError, refuse
+from pi_speedup.text import one_line
+
+# What Kubernetes and inventories call a host, pod or container; safe to show anywhere.
+Name = Annotated[str, StringConstraints(pattern=r"^[-._:A-Za-z0-9]{1,253}$")]
+Text = Annotated[str, StringConstraints(max_length=4096)]
+RunId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$")]
+# Above zero: below the clock's tick, or longer than 30 years, it is not a measurement.
+Seconds = Annotated[float, Field(ge=1e-9, le=1e9)]
+# From a start that may be the same moment.
+SecondsSince = Annotated[float, Field(ge=0, le=1e9)]
+# 64-bit: what a worker can count, and what still divides to a finite float.
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+EpochNs = Annotated[int, Field(ge=1, le=2**63 - 1)]
+
+# The largest file of a run: the nodes of 1,000 Pis have some 400 KB, a trial of 1,000 pods some 2 MB.
+MAX_FILE_BYTES = 16 * 1024 * 1024
+
+
+class Model(BaseModel):
+    """Frozen and strict: no field that is not listed, no text for a number, no NaN, no infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    def text(self) -> str:
+        """Return the file's content."""
+        return self.model_dump_json(indent=2) + "\n"
+
+
+AnyModel = TypeVar("AnyModel", bound=Model)
+
+
+def load_json(text: str | bytes, where: str, max_bytes: int = MAX_FILE_BYTES) -> dict[str, object]:
+    """Return the JSON object in `text`; ProblemError naming `where` for anything else.
+
+    Refused too: NaN and Infinity (Python's parser takes them, JSON has none), a key given twice, a number of
+    more than 400 digits, more than `max_bytes` bytes.
+    """
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    if len(data) > max_bytes:
+        raise refuse(where, f"{len(data)} bytes, more than the {max_bytes} expected")
+    if not data.strip():
+        raise refuse(where, "empty")
+
+    def refuse_constant(name: str) -> NoReturn:
+        raise refuse(where, f"{name} is not a measurement")
+
+    def refuse_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        found: dict[str, object] = dict(pairs)
+        if len(found) != len(pairs):
+            raise refuse(where, "a key is given twice")
+        return found
+
+    try:
+        found = json.loads(
+            data.decode("utf-8"), parse_constant=refuse_constant, object_pairs_hook=refuse_twice
+        )
+    except (ValueError, RecursionError) as error:
+        raise refuse(where, f"not JSON ({one_line(error, 100)})") from None
+    if not isinstance(found, dict):
+        raise refuse(where, "not a JSON object")
+    return found
+
+
+def load(model: type[AnyModel], text: str | bytes, where: str, max_bytes: int = MAX_FILE_BYTES) -> AnyModel:
+    """Return the model in `text`; ProblemError naming `where` and the first field that is wrong."""
+    found = load_json(text, where, max_bytes)
+    try:
+        # As JSON, where a list may be a tuple; as Python's dict strict mode would refuse it.
+        return model.model_validate_json(json.dumps(found))
+    except ValidationError as error:
+        raise field_problem(where, error) from None
+    except (ValueError, OverflowError) as error:
+        raise refuse(where, one_line(error, 200)) from None
+
+
+def field_problem(where: str, error: ValidationError) -> ProblemError:
+    """Return the first thing that pydantic found wrong as a problem."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the whole"
+    shown = one_line(repr(first.get("input")), 60)
+    return refuse(where, f"{place} is {shown}: {one_line(first['msg'], 160)}")

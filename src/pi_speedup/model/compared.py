@@ -1,0 +1,106 @@
+"""What `compare --json` and `history --json` print."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pi_speedup.model.base import Model, Name, RunId, Text
+from pi_speedup.model.report import Interval, VerdictStatus
+
+Outcome = Literal["equal", "faster", "slower", "no_evidence", "not_comparable"]
+DifferenceName = Literal[
+    "engine", "samples", "pis", "processes", "image", "python", "limits", "verdict"
+]  # fmt: skip
+
+
+class Change(Model):
+    """By how many percent run B computed more samples a second than run A, and the ends of the interval.
+
+    Negative where B was slower. The ends are None where a run has fewer rounds than an interval needs.
+    """
+
+    percent: float
+    low: float | None
+    high: float | None
+
+
+class Margin(Model):
+    """A change within +-percent is no difference; `runs` is how many equal runs the history holds.
+
+    `session_sd_percent` is how far those differ by themselves (standard deviation), None where too few are.
+    """
+
+    percent: float
+    why: Literal["given", "default", "history"]
+    runs: int
+    session_sd_percent: float | None
+
+
+class RunTimes(Model):
+    """One side: a run's times in seconds, geometric means over its complete rounds, None without a round."""
+
+    run_id: RunId
+    made_at: Text
+    pis: tuple[Name, ...]
+    base_pi: Name
+    rounds: int
+    together_seconds: float | None
+    together_samples_per_second: float | None
+    alone_seconds: float | None
+    verdict: VerdictStatus
+    caveat: Text | None
+
+
+class Unlike(Model):
+    """Something in which the runs differ so that their times say nothing; `despite`: it was let pass."""
+
+    name: DifferenceName
+    words: Text
+    despite: bool
+
+
+class Compared(Model):
+    """Run B against run A. `together` decides; `alone`, one Pi without a Job, is information only.
+
+    `also_differs` lists what is not the same, as far as both runs know it: what the change may come from.
+    """
+
+    schema_version: Literal[1] = 1
+    outcome: Outcome
+    words: Text
+    a: RunTimes
+    b: RunTimes
+    together: Change | None
+    alone: Change | None
+    margin: Margin
+    unlike: tuple[Unlike, ...]
+    also_differs: tuple[Text, ...]
+
+
+class Past(Model):
+    """One run of the history. `seconds`: of all Pis together; None, as the speedup, without a round.
+
+    `problem`: why its files cannot be read, then everything else is unknown.
+    """
+
+    run_id: Annotated[str, Field(max_length=255)]
+    made_at: Text | None
+    pis: int | None
+    rounds_complete: int | None
+    rounds_planned: int | None
+    speedup: float | None
+    interval: Interval | None
+    seconds: float | None
+    verdict: VerdictStatus | None
+    ending: Text | None
+    caveat: Text | None
+    problem: Text | None
+
+
+class History(Model):
+    """All runs of a folder, the oldest first."""
+
+    schema_version: Literal[1] = 1
+    runs: tuple[Past, ...]

@@ -1,0 +1,56 @@
+"""hosts/<pi>.before.json and .after.json: what a Pi said of itself over SSH before and after a run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pi_speedup.model.base import Model, Name, Text
+
+BEFORE, AFTER = "before", "after"
+When = Literal["before", "after"]
+Bytes = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+
+class HostState(Model):
+    """One look at one Pi; None for what it did not tell.
+
+    `throttled` holds the firmware's bits as they are. `clock_offset_seconds` is the Pi's time of day minus
+    the control host's; the true one lies within `clock_uncertainty_seconds` of it. `governors` are the
+    different ones of all cores.
+    """
+
+    model: Text | None
+    os_name: Text | None
+    kernel: Text | None
+    machine: Text | None
+    userland_bits: Literal[32, 64] | None
+    cores: Annotated[int, Field(ge=1, le=4096)] | None
+    memory_bytes: Bytes | None
+    memory_cgroup: bool | None
+    temperature_celsius: Annotated[float, Field(ge=-273.15, le=1000)] | None
+    throttled: Annotated[int, Field(ge=0, le=2**32)] | None
+    governors: Annotated[tuple[Text, ...], Field(max_length=1024)]
+    load_1_minute: Annotated[float, Field(ge=0, le=1e9)] | None
+    # A clock that was never set stands at 1970: that does not make the file wrong.
+    clock_offset_seconds: Annotated[float, Field(ge=-1e11, le=1e11)]
+    clock_uncertainty_seconds: Annotated[float, Field(ge=0, le=1e11)]
+    runtime_version: Text | None
+
+
+class HostLook(Model):
+    """The file: which Pi, when, and what it said."""
+
+    schema_version: Literal[1] = 1
+    pi: Name
+    when: When
+    state: HostState
+
+
+class Host(Model):
+    """One Pi of the run; None for a look that was not taken or failed."""
+
+    name: Name
+    before: HostState | None
+    after: HostState | None

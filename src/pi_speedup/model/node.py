@@ -1,0 +1,36 @@
+"""nodes.json: the Pis as the cluster described them before the run."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pi_speedup.model.base import Model, Name, Text
+from pi_speedup.problem import Problem
+
+
+class Node(Model):
+    """One Pi; None for what the cluster didn't say. Usable: it can take a pod of ours, so no problem."""
+
+    name: Name
+    architecture: Text | None = None
+    kubelet_version: Text | None = None
+    os_image: Text | None = None
+    kernel_version: Text | None = None
+    container_runtime: Text | None = None
+    cores: int | None = None
+    memory: Text | None = None
+    server: bool = False
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can take a pod."""
+        return not self.problems
+
+
+class Nodes(Model):
+    """One entry per expected Pi in the order of the inventory, and the names of the cluster's other nodes."""
+
+    schema_version: Literal[1] = 1
+    nodes: tuple[Node, ...]
+    not_in_inventory: tuple[Text, ...]

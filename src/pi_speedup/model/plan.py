@@ -1,0 +1,90 @@
+"""plan.json: what will be measured, in which order, sealed before the first trial."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from pi_speedup.model.base import Model, Name, RunId, Text
+from pi_speedup.model.settings import Settings
+
+CellName = Annotated[str, StringConstraints(pattern=r"^[a-z][-a-z0-9]{0,39}$")]
+ALONE, ALONE_LONG = "alone", "alone-long"
+
+
+class Cell(Model):
+    """One thing to measure. `job`: a Job with a pod on each of `pis`. `base`: a container or process.
+
+    Every Pi runs `processes_per_pi` processes, each of which draws `samples_per_process` points.
+    """
+
+    name: CellName
+    kind: Literal["job", "base"]
+    pis: Annotated[tuple[Name, ...], Field(min_length=1)]
+    processes_per_pi: Annotated[int, Field(ge=1, le=16)]
+    samples_per_process: Annotated[int, Field(ge=1)]
+
+    @property
+    def samples(self) -> int:
+        """Points that the whole cell draws."""
+        return len(self.pis) * self.processes_per_pi * self.samples_per_process
+
+
+class Slot(Model):
+    """One place in the plan: a cell in a round. Round 0 is the warm-up, which no figure counts."""
+
+    round: Annotated[int, Field(ge=0)]
+    position: Annotated[int, Field(ge=0)]
+    cell: CellName
+
+    @property
+    def name(self) -> str:
+        """Name of its files: in order of the plan when sorted."""
+        return f"r{self.round:03d}-{self.position:02d}-{self.cell}"
+
+
+class Plan(Model):
+    """The sealed plan. `order[r]` names the cells of round r in the order in which they are measured."""
+
+    schema_version: Literal[1] = 1
+    run_id: RunId
+    made_at: Text
+    tool_version: Text
+    settings: Settings
+    pis: Annotated[tuple[Name, ...], Field(min_length=1)]
+    base_pi: Name
+    # SHA-256 of the worker that all trials run.
+    worker_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    order_seed: int
+    cells: tuple[Cell, ...]
+    order: tuple[tuple[CellName, ...], ...]
+
+    @property
+    def sha256(self) -> str:
+        """The seal: SHA-256 of plan.json as it is written."""
+        return hashlib.sha256(self.text().encode()).hexdigest()
+
+    def cell(self, name: str) -> Cell:
+        """Return the cell of this name; KeyError if there is none."""
+        return {cell.name: cell for cell in self.cells}[name]
+
+    @property
+    def together(self) -> Cell:
+        """The cell of all Pis together."""
+        return self.cell(f"together-{len(self.pis)}")
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds are to be measured, the warm-up apart."""
+        return len(self.order) - 1
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """All places of the plan, in order."""
+        return tuple(
+            Slot(round=number, position=position, cell=name)
+            for number, names in enumerate(self.order)
+            for position, name in enumerate(names)
+        )

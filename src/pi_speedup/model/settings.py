@@ -1,0 +1,249 @@
+"""The settings of a benchmark, each written once: type, default, bounds, unit and sentence.
+
+In Ansible each is a variable `benchmark_<name>`. The role's argument specification, and so `ansible-doc`, is
+made from this class (`make generate`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.config import JsonDict
+from pydantic.fields import FieldInfo
+
+from pi_speedup.model.base import Model
+from pi_speedup.problem import ProblemError, refuse
+from pi_speedup.text import one_line
+
+PREFIX = "benchmark_"
+# Marks what says where a run is made, but not what is measured: it may differ when a run goes on.
+LOCAL: JsonDict = {"local": True}
+
+
+def _no_text_for_none(value: object) -> object:
+    # Ansible has no way to unset a variable but an empty text.
+    return None if value == "" else value
+
+
+def _not_a_bool(value: object) -> object:
+    # True is an int to Python, and pydantic's lax mode makes a 1 of it.
+    if isinstance(value, bool):
+        raise ValueError("not a number")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_not_a_bool)]
+Number = Annotated[float, BeforeValidator(_not_a_bool)]
+
+
+class Settings(Model):
+    """All that can be set. Values given with -e are text, so numbers and yes/no may come as such."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
+
+    samples_per_process: Whole = Field(
+        10_000_000,
+        ge=1,
+        le=10**13,
+        description="Random points that each process draws. Take enough for 10 s or more.",
+    )
+    processes_per_pi: Literal["all"] | Annotated[Whole, Ge(1), Le(16)] = Field(
+        1,
+        description="Processes that each Pi runs at once, each on a core; `all` for as many as it has cores.",
+    )
+    rounds: Whole = Field(
+        7,
+        ge=1,
+        le=1000,
+        description="Rounds to measure, after one warm-up round. A round is one trial of each cell. "
+        "Five is the least for an interval.",
+    )
+    long_rounds: Whole = Field(
+        3,
+        ge=0,
+        le=1000,
+        description="In how many of the rounds one Pi alone also draws the samples of all Pis.",
+    )
+    sweep: bool = Field(
+        False, description="Also measure 1, 2, ... Pis together: each number up to 8, then 16, 32, ..."
+    )
+    target_percent: Annotated[Number | None, BeforeValidator(_no_text_for_none)] = Field(
+        None,
+        gt=0,
+        le=100,
+        description="Stop before the last round once half the width of the interval is this, in percent.",
+    )
+    budget_minutes: Annotated[Number | None, BeforeValidator(_no_text_for_none)] = Field(
+        None, gt=0, le=100_000, description="Begin no further round once this many minutes are spent."
+    )
+    rest_seconds: Number = Field(0, ge=0, le=3600, description="Pause before each trial, in seconds.")
+    order_seed: Annotated[Whole | None, BeforeValidator(_no_text_for_none)] = Field(
+        None,
+        ge=0,
+        le=2**32 - 1,
+        description="Decides the order in the first round. Chosen at random if empty, and recorded.",
+    )
+    replay_whole: bool = Field(
+        False,
+        description="For the report, draw all points of one worker again on the control host. "
+        "The first points of every worker are drawn again in any case.",
+    )
+    engine: Literal["seed"] = Field("seed", description="The worker's loop.")
+    image: str = Field(
+        "python:3.9",
+        pattern=r"^[a-z0-9][-a-zA-Z0-9._:/@]{0,254}$",
+        description="Image of the pods, and of the container on the Pi that works alone.",
+    )
+    architecture: str = Field(
+        "arm64",
+        pattern=r"^[a-z0-9]{1,30}$",
+        description="Architecture of the Pis as Kubernetes names it; a 32-bit Raspberry Pi OS is `arm`.",
+    )
+    cpu_limit_cores: Number = Field(
+        1.0, ge=0.01, le=1, description="Cores that each process may use. A process has one thread."
+    )
+    memory_limit_mib: Whole = Field(
+        128, ge=16, le=1_048_576, description="Memory that each process may use, in MiB."
+    )
+    timeout_seconds: Whole = Field(
+        1800, ge=1, le=604_800, description="Longest time that one trial may take, in seconds."
+    )
+    ttl_seconds: Whole = Field(
+        86_400, ge=0, le=31_536_000, description="How long a finished Job stays in the cluster, in seconds."
+    )
+    namespace: str = Field(
+        "pi-speedup",
+        pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$",
+        description="Namespace of the Jobs; made where it is missing, used as it is where it is not ours.",
+    )
+    base_runtime: Literal["docker", "podman", "process"] = Field(
+        "docker", description="What runs the worker on the Pi that works alone; `process` for no container."
+    )
+    base_command_prefix: tuple[str, ...] = Field(
+        (), description="Words put before the command of a `process`, such as [taskset, -c, '3']."
+    )
+    base_python: str = Field("python3", min_length=1, description="Interpreter of a `process`.")
+    caveat: str = Field(
+        "",
+        max_length=200,
+        description="A sentence shown wherever the figures are shown, for hardware that needs one.",
+    )
+    run_id: Annotated[str, BeforeValidator(lambda value: value or "")] = Field(
+        "",
+        pattern=r"^([a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?)?$",
+        description="Name of the run. That of an unfinished run goes on with it; empty begins a new one.",
+        json_schema_extra=LOCAL,
+    )
+    runs_dir: str = Field(
+        "", description="Folder of the runs; `runs` beside benchmark.yml if empty.", json_schema_extra=LOCAL
+    )
+    kubeconfig: str = Field(
+        "",
+        description="The kubeconfig on the control host. Empty: $KUBECONFIG; without it, that of the "
+        "K3s server is fetched (group `server`); without that, ~/.kube/config.",
+        json_schema_extra=LOCAL,
+    )
+    host_checks: bool = Field(
+        True,
+        description="Look at each Pi over SSH before and after. `false` for Pis that you cannot log in to.",
+        json_schema_extra=LOCAL,
+    )
+
+    def without_local(self) -> Settings:
+        """Return the settings that decide what is measured; those that say where have their defaults."""
+        defaults = {name: field.default for name, field in Settings.model_fields.items() if is_local(name)}
+        return self.model_copy(update=defaults)
+
+
+def is_local(name: str) -> bool:
+    """Say whether the setting `name` tells where a run is made, not what is measured."""
+    return Settings.model_fields[name].json_schema_extra == LOCAL
+
+
+def settings_from(variables: Mapping[str, object]) -> Settings:
+    """Return the settings among Ansible's variables; ProblemError (one line) for the first that is wrong.
+
+    Only names that begin with `benchmark_` are looked at; one of them that is not a setting is refused, since
+    a mistyped setting would silently keep its default.
+    """
+    given = {name.removeprefix(PREFIX): value for name, value in variables.items() if name.startswith(PREFIX)}
+    for name in given:
+        if name not in Settings.model_fields:
+            near = difflib.get_close_matches(name, Settings.model_fields, 1)
+            hint = f"did you mean {PREFIX}{near[0]}?" if near else "ansible-doc -t role run_plan lists all"
+            raise refuse(f"{PREFIX}{one_line(name, 60)}", "not a setting", hint)
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        raise _setting_problem(error) from None
+
+
+def allowed(field: FieldInfo) -> str:
+    """Return what a setting may be, in words."""
+    choices, kinds, bounds = _parts(field.annotation)
+    bounds += field.metadata
+    low = next((bound.ge for bound in bounds if isinstance(bound, Ge)), None)
+    above = next((bound.gt for bound in bounds if isinstance(bound, Gt)), None)
+    high = next((bound.le for bound in bounds if isinstance(bound, Le)), None)
+    words = [str(choice) for choice in choices]
+    if bool in kinds:
+        words.append("true or false")
+    elif kinds & {int, float}:
+        kind = "a whole number" if int in kinds else "a number"
+        start = f"above {above:,} and at most" if above is not None else f"from {low:,} to"
+        words.append(f"{kind} {start} {high:,}")
+    elif tuple in kinds:
+        words.append("a list of texts")
+    elif str in kinds:
+        words.append("a text")
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _parts(annotation: Any) -> tuple[list[object], set[type], list[object]]:
+    """Return the choices, the types and the bounds of a type annotation."""
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return list(get_args(annotation)), set(), []
+    if origin is Annotated:
+        inner, *metadata = get_args(annotation)
+        choices, kinds, bounds = _parts(inner)
+        return choices, kinds, bounds + metadata
+    if origin in (Union, types.UnionType):
+        parts = [_parts(each) for each in get_args(annotation) if each is not type(None)]
+        return (
+            [choice for choices, _, _ in parts for choice in choices],
+            {kind for _, kinds, _ in parts for kind in kinds},
+            [bound for _, _, bounds in parts for bound in bounds],
+        )
+    return [], {origin or annotation}, []
+
+
+_EXAMPLES = {
+    "image": "name one as in docker pull, such as python:3.9",
+    "namespace": "use a-z, 0-9 and -, at most 63 characters, no - at the ends",
+    "run_id": "use a-z, 0-9 and -, at most 32 characters, no - at the ends",
+    "architecture": "set it to arm64, or to arm for a 32-bit system",
+}
+
+
+def _setting_problem(error: ValidationError) -> ProblemError:
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0])
+    shown = one_line(repr(first.get("input")), 60)
+    what = f"{shown} is not {'valid' if name in _EXAMPLES else allowed(Settings.model_fields[name])}"
+    return refuse(
+        f"{PREFIX}{name}", what, _EXAMPLES.get(name, f"correct it (default: {default_words(name)})")
+    )
+
+
+def default_words(name: str) -> str:
+    """Return a setting's default as one would type it."""
+    value = Settings.model_fields[name].default
+    if value is None or value in ("", ()):
+        return "empty"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,108 @@
+"""trials/*.json: what came of one trial; each file is written once, when the trial has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from pi_speedup.model.base import EpochNs, Model, Name, RunId, Seconds, SecondsSince, Text
+from pi_speedup.model.plan import Slot
+from pi_speedup.model.worker import WorkerReport
+from pi_speedup.problem import Problem
+
+RUNTIMES = ("kubernetes", "docker", "podman", "process")
+# Beyond these nothing is kept: whoever floods a namespace with events shall not fill our disk.
+MOST_EVENTS = 200
+MOST_OUTAGES = 100
+
+
+class Milestones(Model):
+    """When the control host saw a pod get there, in seconds after the trial's start; None for not seen.
+
+    `pulled` is there only where the image had to be pulled. For a container or process on the Pi that works
+    alone: `created` is when its command was sent; `started` and `finished` are the worker's own times, by
+    that Pi's clock against its time before the command.
+    """
+
+    created: SecondsSince | None = None
+    scheduled: SecondsSince | None = None
+    pulled: SecondsSince | None = None
+    started: SecondsSince | None = None
+    finished: SecondsSince | None = None
+
+
+class Worker(Model):
+    """One pod, container or process: where it ran, under which limits, and its own report if it is whole."""
+
+    pi: Name
+    name: Name
+    runtime: Literal["kubernetes", "docker", "podman", "process"]
+    image: Text | None
+    # All ids by which the runtime knows the image: NAME@sha256:MANIFEST, sha256:CONFIGURATION.
+    image_ids: Annotated[tuple[Text, ...], Field(max_length=100)]
+    # None where nothing limits it, as with a process.
+    cpu_limit_cores: Annotated[float, Field(gt=0, le=10_000)] | None
+    milestones: Milestones
+    report: WorkerReport | None
+
+
+class Event(Model):
+    """One of Kubernetes' warnings about the Job or one of its pods; `count` times until `last_seen`."""
+
+    reason: Text
+    message: Text
+    subject: Text
+    first_seen: Text | None
+    last_seen: Text | None
+    count: int
+
+
+class Outage(Model):
+    """A time in which something that the trial needs did not answer or refused."""
+
+    what: Text
+    began_seconds: SecondsSince
+    lasted_seconds: SecondsSince
+
+
+class Trial(Model):
+    """One trial.
+
+    `wall_seconds`: a Job from before its creation to its seen end, by the control host's monotonic clock; a
+    base case the whole command, by that Pi's clock. None where it did not end well.
+    `spent_seconds` is what the trial cost the run, preparation and waiting included. `started_epoch_ns` is
+    the control host's time of day at the trial's start.
+    """
+
+    schema_version: Literal[1] = 1
+    run_id: RunId
+    plan_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    slot: Slot
+    # 1 for the first try, counted over all sessions of the run.
+    attempt: Annotated[int, Field(ge=1)]
+    started_epoch_ns: EpochNs
+    spent_seconds: SecondsSince
+    wall_seconds: Seconds | None
+    outcome: Literal["ok", "failed", "interrupted"]
+    problem: Problem | None = None
+    # Whether the problem may pass by itself, so that a second attempt makes sense.
+    passes_by_itself: bool = False
+    workers: tuple[Worker, ...] = ()
+    events: Annotated[tuple[Event, ...], Field(max_length=MOST_EVENTS)] = ()
+    outages: Annotated[tuple[Outage, ...], Field(max_length=MOST_OUTAGES)] = ()
+
+    @property
+    def name(self) -> str:
+        """Name of its file, without .json."""
+        return self.slot.name if self.attempt == 1 else f"{self.slot.name}.attempt-{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a driver hands over when a trial has ended: the trial, and its logs by pod or container."""
+
+    trial: Trial
+    logs: Mapping[str, str | bytes] = field(default_factory=dict)

@@ -1,0 +1,159 @@
+"""What pi_worker.py writes: a log that ends with the end mark, and a termination message (the JSON alone)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from pi_speedup.model.base import Count, EpochNs, Model, Name, RunId, Seconds, SecondsSince, load
+from pi_speedup.problem import refuse
+
+# Kubernetes cuts a termination message at 4 KiB; the worker promises to stay below.
+MAX_JSON_BYTES = 4096
+# Three lines and a few warnings: more is not the worker's.
+MAX_OUTPUT_BYTES = 65536
+
+END_MARK = "PI-WORKER-END"
+_END_LINE = re.compile(END_MARK + r" sha256=([0-9a-f]{64})")
+
+# The worker's own: it counts its first points in so many groups of so many points, or of fewer.
+STRETCH_GROUPS, STRETCH_GROUP_SAMPLES = 4, 250
+
+Stream = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][-.A-Za-z0-9]{0,99}$")]
+
+
+class Process(Model):
+    """One process's own account: `samples` points drawn, `inside` of them in the quarter circle.
+
+    `stretch` counts those inside among the points drawn first, in groups of `stretch_group` points: whoever
+    knows the seed can count them again.
+    Start and end are epoch nanoseconds of the Pi's clock; `duration_seconds` is by its monotonic clock,
+    `cpu_seconds` its CPU time.
+    """
+
+    rng_seed: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,16}$")]
+    samples: Annotated[Count, Field(ge=1)]
+    inside: Count
+    stretch: Annotated[tuple[Count, ...], Field(min_length=STRETCH_GROUPS, max_length=STRETCH_GROUPS)]
+    start_epoch_ns: EpochNs
+    end_epoch_ns: EpochNs
+    duration_seconds: Seconds
+    # A clock that ticks in hundredths may count none for a very short run.
+    cpu_seconds: SecondsSince
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Process:
+        if self.inside > self.samples:
+            raise ValueError(f"{self.inside} of {self.samples} samples inside is impossible")
+        if max(self.stretch) > self.stretch_group:
+            raise ValueError(f"{max(self.stretch)} of the first {self.stretch_group} inside is impossible")
+        if not sum(self.stretch) <= self.inside <= self.samples - self.stretch_outside:
+            raise ValueError(f"{self.inside} inside in all does not fit those of its first points")
+        if self.end_epoch_ns <= self.start_epoch_ns:
+            raise ValueError("it ended before it began")
+        return self
+
+    @property
+    def stretch_group(self) -> int:
+        """Points in one group of the first stretch."""
+        return min(STRETCH_GROUP_SAMPLES, self.samples // STRETCH_GROUPS)
+
+    @property
+    def stretch_outside(self) -> int:
+        """Points of the first stretch that are not inside."""
+        return STRETCH_GROUPS * self.stretch_group - sum(self.stretch)
+
+
+class WorkerReport(Model):
+    """The worker's JSON: what its processes share, and an account of each, in the order of their numbers.
+
+    `stream` is what the names of its processes' random streams share; a dot and their number follow.
+    """
+
+    schema_version: Literal[1]
+    run_id: RunId
+    stream: Stream
+    completion_index: Annotated[int, Field(ge=0, le=10**9)] | None
+    engine: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-_a-z0-9]{0,30}[a-z0-9])?$")]
+    python_version: Annotated[str, StringConstraints(pattern=r"^[0-9][-+.~A-Za-z0-9]{0,31}$")]
+    python_implementation: Annotated[str, StringConstraints(pattern=r"^[-A-Za-z0-9]{1,32}$")]
+    machine: Annotated[str, StringConstraints(pattern=r"^[-_A-Za-z0-9]{1,32}$")]
+    node: Name
+    processes: Annotated[tuple[Process, ...], Field(min_length=1, max_length=16)]
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Names of its processes' random streams."""
+        return tuple(f"{self.stream}.{number}" for number in range(len(self.processes)))
+
+    @property
+    def samples(self) -> int:
+        """Points drawn by all processes."""
+        return sum(process.samples for process in self.processes)
+
+    @property
+    def inside(self) -> int:
+        """Points inside of all processes."""
+        return sum(process.inside for process in self.processes)
+
+    @property
+    def start_epoch_ns(self) -> int:
+        """When the first process began, by the Pi's clock."""
+        return min(process.start_epoch_ns for process in self.processes)
+
+    @property
+    def end_epoch_ns(self) -> int:
+        """When the last process ended, by the Pi's clock."""
+        return max(process.end_epoch_ns for process in self.processes)
+
+    @property
+    def seconds(self) -> float:
+        """How long the Pi computed: one process's own duration, or first start to last end of several."""
+        if len(self.processes) == 1:
+            return self.processes[0].duration_seconds
+        return (self.end_epoch_ns - self.start_epoch_ns) / 1e9
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time of all processes."""
+        return sum(process.cpu_seconds for process in self.processes)
+
+
+def parse_worker_output(output: str | bytes, where: str) -> WorkerReport:
+    """Read a worker's log: its last line is the end mark with the SHA-256 of the JSON line before it.
+
+    ProblemError (naming `where`) for output that is too large, cut off, altered or not the worker's. Bytes
+    that are not UTF-8 are no reason to refuse: only the two last lines are read.
+    """
+    text = output.decode("utf-8", "replace") if isinstance(output, bytes) else output
+    size = len(output) if isinstance(output, bytes) else len(output.encode("utf-8", "surrogatepass"))
+    if size > MAX_OUTPUT_BYTES:
+        raise refuse(where, f"wrote {size} bytes, more than the {MAX_OUTPUT_BYTES} expected", "read its log")
+    lines = [line.rstrip("\r") for line in text.split("\n") if line.strip()]
+    if not lines:
+        raise refuse(where, "the worker wrote nothing", "run again")
+    marks = [number for number, line in enumerate(lines) if line.startswith(END_MARK)]
+    if not marks:
+        raise refuse(where, f"its output is cut off, the end mark {END_MARK} is missing", "read its log")
+    if len(marks) > 1:
+        raise refuse(where, f"{len(marks)} end marks, so more than one worker wrote it", "read its log")
+    match = _END_LINE.fullmatch(lines[marks[0]])
+    if match is None:
+        raise refuse(where, "its output is cut off within the end mark", "read its log")
+    if marks[0] == 0:
+        raise refuse(where, "no JSON line before the end mark", "read its log")
+    json_line = lines[marks[0] - 1]
+    digest = hashlib.sha256(json_line.encode("utf-8", "surrogatepass")).hexdigest()
+    if digest != match.group(1):
+        raise refuse(
+            where, "the checksum doesn't fit the JSON line, so its output was altered", "read its log"
+        )
+    return parse_worker_json(json_line, where)
+
+
+def parse_worker_json(text: str, where: str) -> WorkerReport:
+    """Read the worker's JSON alone, a pod's termination message; ProblemError if it isn't whole."""
+    return load(WorkerReport, text, where, MAX_JSON_BYTES)

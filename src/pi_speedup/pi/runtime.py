@@ -1,0 +1,373 @@
+"""docker, podman or no container: the command for a base case, and what its outcome means."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pi_speedup.model.plan import Cell, Plan
+from pi_speedup.model.settings import Settings
+from pi_speedup.pi.shell import Outcome
+from pi_speedup.problem import Problem
+from pi_speedup.text import one_line
+
+# The label by which our containers, and no others, are found again.
+LABEL = "app.kubernetes.io/managed-by=pi-speedup"
+# Longest time for the pull of the image: some 350 MB for python:3.9.
+PULL_SECONDS = 1800
+
+# By coreutils' timeout, which sent TERM in time, or by the worker itself.
+TIMED_OUT = 124
+# 128 + SIGKILL: by timeout, after TERM did not help, or by the kernel for want of memory.
+_KILLED = 137
+# 128 + SIGTERM, as the worker answers it.
+_TOLD_TO_STOP = 143
+_MORE_HELP = ("See 'docker run --help'", "Run 'docker run --help'")
+
+# A runtime's own words, what they mean and what to do: the first row that matches wins. {said} is the line
+# that matched. The words are those of Docker 20.10 to 29 and of podman 3 to 5.
+_Words = tuple[tuple[str, str, str], ...]
+_RUNTIME_WORDS: _Words = (
+    (
+        r"permission denied while trying to connect|dial unix .*permission denied",
+        "permission denied on {runtime}'s socket",
+        "ssh {pi} 'sudo usermod -aG {runtime} $USER', then log in again and wait a minute: Ansible keeps "
+        "its connection that long",
+    ),
+    (
+        r"cannot connect to the docker daemon|failed to connect to the docker api|cannot connect to podman"
+        r"|is the docker daemon running",
+        "the {runtime} daemon is down ({said})",
+        "ssh {pi} sudo systemctl start {runtime}",
+    ),
+    (
+        r"no space left on device",
+        "its disk is full ({said})",
+        "ssh {pi} df -h, and {runtime} system df for what images take",
+    ),
+    (
+        r"invalid reference format",
+        "{image} is not a valid name of an image",
+        "correct benchmark_image, such as python:3.9",
+    ),
+)
+_PULL_WORDS: _Words = (
+    (
+        r"toomanyrequests|rate limit|too many requests",
+        "the registry lets {runtime} pull no more images for a while ({said})",
+        "ssh {pi} {runtime} login, or load image {image} there from a file: {runtime} load",
+    ),
+    (
+        r"no matching manifest|no match for platform|no image found in (manifest list|image index)",
+        "image {image} is not built for this kind of processor ({said})",
+        "set benchmark_image to one that is",
+    ),
+    (
+        r"short-name .* did not resolve",
+        "{runtime} does not know from which registry image {image} is",
+        "set benchmark_image to its full name, such as docker.io/library/python:3.9",
+    ),
+    (
+        r"dial tcp|no such host|connection refused|connection reset|i/o timeout|client\.timeout"
+        r"|handshake timeout|network is unreachable|no route to host|name resolution|x509:"
+        r"|context deadline exceeded|request canceled|server gave http response|\bEOF$",
+        "image {image} is missing and its registry can't be reached ({said})",
+        "see to the Pi's network and clock, or load the image there from a file: {runtime} load",
+    ),
+    (
+        r"manifest unknown|name unknown|not found|does not exist|access denied"
+        r"|access to the resource is denied|unauthorized",
+        "no registry has image {image}, or it is a private one ({said})",
+        "correct benchmark_image, or ssh {pi} {runtime} login",
+    ),
+)
+_RUN_WORDS: _Words = (
+    (
+        r"executable file .*not found|python3: no such file",
+        "image {image} holds no python3 ({said})",
+        "set benchmark_image to one with Python 3.9 or later",
+    ),
+    (
+        r"exec format error|exec user process caused",
+        "image {image} is not built for this kind of processor ({said})",
+        "remove it there ({runtime} rmi {image}) and pull it anew",
+    ),
+    (
+        r"minimum memory limit|oom-killed|memory limit too low|\(oom",
+        "the memory limit is too low to start the container ({said})",
+        "raise benchmark_memory_limit_mib",
+    ),
+    (
+        r"range of cpus is from",
+        "it has fewer cores than are to be used ({said})",
+        "lower benchmark_processes_per_pi",
+    ),
+    (
+        r"no such image|image not known|no such object",
+        "image {image} was removed meanwhile",
+        "run again",
+    ),
+    (
+        r"error waiting for container|error during connect|unexpected eof",
+        "the {runtime} daemon went away meanwhile ({said})",
+        "ssh {pi} journalctl -u {runtime}",
+    ),
+    (
+        r"cgroup.*controller|controller.*not (available|delegated)|cpu cfs .*(can not|cannot)",
+        "{runtime} can't limit CPU or memory there ({said})",
+        "add cgroup_memory=1 cgroup_enable=memory to the kernel's command line; podman also needs a user "
+        "who may set limits",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One base case: a cell measured once, with the name of its container and the prefix of its streams."""
+
+    pi: str
+    cell: Cell
+    name: str
+    stream: str
+
+
+def command(plan: Plan, case: Case) -> tuple[str, ...]:
+    """Return the words that run the worker, whose program comes on standard input.
+
+    TERM first where it takes too long: docker passes it on and the worker ends at once; KILL for what does
+    not listen. The worker's own deadline ends it where nobody else can: the connection broke, or whoever
+    started it was killed. That clock starts after timeout's, so an ordinary timeout is timeout's.
+    """
+    settings = plan.settings
+    worker = (
+        "-",
+        f"--run-id={plan.run_id}",
+        f"--stream={case.stream}",
+        f"--samples={case.cell.samples_per_process}",
+        f"--processes={case.cell.processes_per_pi}",
+        f"--engine={settings.engine}",
+        f"--node={case.pi}",
+        f"--deadline-seconds={settings.timeout_seconds}",
+    )
+    program = (
+        (*settings.base_command_prefix, settings.base_python)
+        if settings.base_runtime == "process"
+        else _container(plan, case)
+    )
+    return ("timeout", "-k", "10", str(settings.timeout_seconds), *program, *worker)
+
+
+def _container(plan: Plan, case: Case) -> tuple[str, ...]:
+    """Return the command of a container with the pods' limits and rights, in words of docker and podman both.
+
+    No swap either, no health check, and python3 in place of what the image would start. A pod has no limit of
+    processes. The output is read as it comes, so the runtime need not write it to the SD card too.
+    """
+    settings, processes = plan.settings, case.cell.processes_per_pi
+    memory = settings.memory_limit_mib * processes
+    return (
+        settings.base_runtime,
+        "run",
+        "--rm",
+        "--interactive",
+        "--pull=never",
+        "--network=none",
+        "--read-only",
+        "--cap-drop=ALL",
+        "--security-opt=no-new-privileges",
+        "--user=65534:65534",
+        f"--cpus={cpu_limit_cores(settings, case.cell):g}",
+        f"--memory={memory}m",
+        f"--memory-swap={memory}m",
+        "--log-driver=none",
+        "--no-healthcheck",
+        "--entrypoint=python3",
+        f"--label={LABEL}",
+        f"--label=pi-speedup/run-id={plan.run_id}",
+        f"--name={case.name}",
+        settings.image,
+    )
+
+
+def cpu_limit_cores(settings: Settings, cell: Cell) -> float:
+    """Return the cores that a cell's container, or each of its pods, may use."""
+    return settings.cpu_limit_cores * cell.processes_per_pi
+
+
+def image_ids(inspected: Outcome, image: str) -> tuple[str, ...] | None:
+    """Return all ids of an image, those of manifests (NAME@sha256:...) first; None if it cannot be told.
+
+    inspected: the outcome of `docker image inspect --format '{{json .}}' IMAGE` (or podman's).
+    Docker's Id is the configuration's digest, but with its containerd image store the manifest's: then it is
+    among the repositories' digests, or the image's own descriptor. Podman leaves out sha256: before it.
+    """
+    # Podman may say first that it stands in for docker.
+    described = next((line for line in inspected.said.splitlines() if line.startswith("{")), "")
+    try:
+        found = json.loads(described)
+        own = f"sha256:{found['Id'].removeprefix('sha256:')}"
+        manifests = tuple(str(digest) for digest in found.get("RepoDigests") or ())
+        descriptor = found.get("Descriptor") or {}
+        if any(manifest.endswith(f"@{own}") for manifest in manifests):
+            return manifests
+        return (*manifests, f"{image}@{own}" if descriptor.get("digest") == own else own)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def is_absent(inspected: Outcome) -> bool:
+    """Say whether an inspection found that there is no such image."""
+    words = r"no such image|image not known|no such object"
+    return inspected.rc != 0 and re.search(words, inspected.said, re.IGNORECASE) is not None
+
+
+def inspect_problem(inspected: Outcome, *, pi: str, runtime: str, image: str) -> Problem:
+    """Return why nothing is known of an image that may be there."""
+    names = {"pi": pi, "runtime": runtime, "image": image}
+    next_step = f"ssh {pi} {runtime} image inspect {image}"
+    if inspected.rc == 0:
+        text = one_line(inspected.said, 120)
+        return Problem(subject=pi, what=f"{runtime} describes image {image} as {text!r}", next_step=next_step)
+    return (
+        _common_problem(inspected, _RUNTIME_WORDS, names)
+        or _silence(inspected, pi, runtime)
+        or Problem(
+            subject=pi,
+            what=f"{runtime} can't look at image {image} ({_last_line(inspected)})",
+            next_step=next_step,
+        )
+    )
+
+
+def pull_problem(pulled: Outcome, *, pi: str, runtime: str, image: str) -> Problem:
+    """Return why an image could not be pulled."""
+    names = {"pi": pi, "runtime": runtime, "image": image}
+    next_step = f"ssh {pi} {runtime} pull {image}"
+    if pulled.rc == TIMED_OUT:
+        what = f"{runtime} did not pull image {image} within {PULL_SECONDS} s"
+        return Problem(subject=pi, what=what, next_step=f"{next_step}, then run again")
+    return _common_problem(pulled, _RUNTIME_WORDS + _PULL_WORDS, names) or Problem(
+        subject=pi,
+        what=f"{runtime} could not pull image {image} ({_last_line(pulled)})",
+        next_step=next_step,
+    )
+
+
+def use_problem(asked: Outcome, *, pi: str, runtime: str) -> Problem:
+    """Return why a runtime cannot be used, from a command that asked for nothing."""
+    names = {"pi": pi, "runtime": runtime, "image": "of the run"}
+    return (
+        _common_problem(asked, _RUNTIME_WORDS, names)
+        or _silence(asked, pi, runtime)
+        or Problem(
+            subject=pi,
+            what=f"{runtime} can't be used ({_last_line(asked)})",
+            next_step=f"ssh {pi} {runtime} info",
+        )
+    )
+
+
+def removal_problem(
+    listed: Outcome, removed: Outcome | None, ids: Sequence[str], *, pi: str, runtime: str
+) -> Problem | None:
+    """Return why containers of an earlier run may be left; None where there is nothing to complain of.
+
+    A Pi without the runtime, with its daemon down, or whose user may not use it, has none that could be
+    removed: whoever wants to run one there is told so.
+    """
+    if listed.rc == TIMED_OUT or (removed is not None and removed.rc == TIMED_OUT):
+        return _silence(Outcome(TIMED_OUT, ""), pi, runtime)
+    # With --rm the runtime removes them too, and may come first.
+    gone = r"already in progress|no such container|no container with"
+    if removed is None or removed.rc == 0 or re.search(gone, removed.said, re.IGNORECASE):
+        return None
+    return Problem(
+        subject=pi,
+        what=f"a container of an earlier run could not be removed ({_last_line(removed)})",
+        next_step=f"ssh {pi} {runtime} rm --force {one_line(' '.join(ids), 80)}",
+    )
+
+
+def python_problem(asked: Outcome, *, pi: str, settings: Settings) -> Problem:
+    """Return why the interpreter of a process cannot be used."""
+    return _missing_command(asked, pi, "process") or Problem(
+        subject=pi,
+        what=f"{one_line(settings.base_python, 60)} is not Python 3.9 or later ({_last_line(asked)})",
+        next_step="set benchmark_base_python to one, or correct benchmark_base_command_prefix",
+    )
+
+
+def run_problem(outcome: Outcome, *, pi: str, settings: Settings, seconds: float) -> Problem:
+    """Return why a base case failed that ended with an exit code other than 0 after so many seconds."""
+    names = {"pi": pi, "runtime": settings.base_runtime, "image": settings.image}
+    in_container = settings.base_runtime != "process"
+    known = _common_problem(outcome, _RUNTIME_WORDS + _RUN_WORDS if in_container else (), names)
+    if known is not None:
+        return known
+    limit = settings.timeout_seconds
+    if outcome.rc == TIMED_OUT or (outcome.rc == _KILLED and seconds >= limit):
+        what = f"the base case took longer than {limit} s and was stopped"
+        next_step = "lower benchmark_samples_per_process or raise benchmark_timeout_seconds"
+    elif outcome.rc == _KILLED:
+        what = "the base case was killed, most likely for want of memory"
+        next_step = "raise benchmark_memory_limit_mib, or see what else uses memory there"
+    elif outcome.rc == _TOLD_TO_STOP:
+        what = "the base case was stopped from outside before it was done"
+        next_step = "see that no one stops it, run again"
+    else:
+        what = f"the base case ended with exit code {outcome.rc} ({_last_line(outcome)})"
+        next_step = "read its log in the run's folder"
+    return Problem(subject=pi, what=what, next_step=next_step)
+
+
+def _common_problem(outcome: Outcome, words: _Words, names: Mapping[str, str]) -> Problem | None:
+    """Return the problem of a command that is missing, or the first row of `words` that a line matches."""
+    missing = _missing_command(outcome, names["pi"], names["runtime"])
+    if missing is not None:
+        return missing
+    lines = outcome.said[-4096:].splitlines()
+    for pattern, what, next_step in words:
+        for line in lines:
+            if re.search(pattern, line, re.IGNORECASE):
+                known = {**names, "said": one_line(line, 160).rstrip(".")}
+                return Problem(
+                    subject=names["pi"], what=what.format(**known), next_step=next_step.format(**known)
+                )
+    return None
+
+
+def _missing_command(outcome: Outcome, pi: str, runtime: str) -> Problem | None:
+    # 127 by timeout, or by what a process is started with; 2 is ENOENT, as pi_host_facts tells it. A
+    # container whose image lacks the program ends with 127 too, but in other words.
+    said = outcome.said
+    missing = outcome.rc == 127 and (runtime == "process" or re.search(r"^timeout: ", said, re.MULTILINE))
+    if not missing and not (outcome.rc == 2 and said.startswith("[Errno 2]")):
+        return None
+    command, setting = (
+        ("the Python of the base case", "benchmark_base_python")
+        if runtime == "process"
+        else (runtime, "benchmark_base_runtime")
+    )
+    return Problem(
+        subject=pi,
+        what=f"{command} is not there ({one_line(said, 160)})",
+        next_step=f"install it there, or set {setting} to what is",
+    )
+
+
+def _silence(outcome: Outcome, pi: str, runtime: str) -> Problem | None:
+    if outcome.rc != TIMED_OUT:
+        return None
+    return Problem(
+        subject=pi,
+        what=f"{runtime} does not answer",
+        next_step=f"ssh {pi} {runtime} info, and restart the Pi if that hangs too",
+    )
+
+
+def _last_line(outcome: Outcome) -> str:
+    # docker's last line is where to read more.
+    lines = [line for line in outcome.said.splitlines() if line.strip() and not line.startswith(_MORE_HELP)]
+    return one_line(lines[-1] if lines else "no word", 200).rstrip(" .:")

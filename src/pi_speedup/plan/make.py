@@ -1,0 +1,129 @@
+"""Make the plan: settings and Pis in, cells and the order of all trials out."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+
+from pi_speedup import __version__
+from pi_speedup.model.plan import ALONE, ALONE_LONG, Cell, Plan
+from pi_speedup.model.settings import Settings
+from pi_speedup.problem import refuse
+from pi_speedup.text import listed
+
+# Up to here a sweep measures each number of Pis, beyond it only powers of two.
+_EACH_UP_TO = 8
+_MOST_PROCESSES = 16
+
+
+def make_plan(
+    settings: Settings,
+    *,
+    run_id: str,
+    made_at: str,
+    pis: Sequence[str],
+    base_pi: str,
+    worker_sha256: str,
+    cores: Mapping[str, int | None],
+    fresh_seed: int,
+) -> Plan:
+    """Return the plan of a run.
+
+    `cores` tells how many each Pi has (None where the cluster doesn't say), for `processes_per_pi: all`.
+    `fresh_seed` decides the order where the settings don't. ProblemError if the cores are needed and unknown.
+    """
+    processes = _processes(settings, pis, cores)
+    samples = settings.samples_per_process
+    ordered = (base_pi, *(pi for pi in pis if pi != base_pi))
+
+    def job(count: int) -> Cell:
+        chosen = tuple(pis) if count == len(pis) else ordered[:count]
+        return Cell(
+            name=f"together-{count}",
+            kind="job",
+            pis=chosen,
+            processes_per_pi=processes,
+            samples_per_process=samples,
+        )
+
+    def base(name: str, samples_per_process: int) -> Cell:
+        return Cell(
+            name=name,
+            kind="base",
+            pis=(base_pi,),
+            processes_per_pi=processes,
+            samples_per_process=samples_per_process,
+        )
+
+    # For one Pi the long base case would be the short one again.
+    has_long = settings.long_rounds > 0 and len(pis) > 1
+    cells = [base(ALONE, samples)]
+    if has_long:
+        cells.append(base(ALONE_LONG, samples * len(pis)))
+    if settings.sweep:
+        cells += [job(count) for count in sweep_counts(len(pis))]
+    cells.append(job(len(pis)))
+    seed = fresh_seed if settings.order_seed is None else settings.order_seed
+    return Plan(
+        run_id=run_id,
+        made_at=made_at,
+        tool_version=__version__,
+        settings=settings.without_local(),
+        pis=tuple(pis),
+        base_pi=base_pi,
+        worker_sha256=worker_sha256,
+        order_seed=seed,
+        cells=tuple(cells),
+        order=_order([cell.name for cell in cells], settings, seed, len(pis)),
+    )
+
+
+def sweep_counts(pis: int) -> tuple[int, ...]:
+    """Return how many Pis a sweep measures together, all of them apart: 1 to 8, then 16, 32, ..."""
+    few = range(1, min(pis, _EACH_UP_TO + 1))
+    many = (2**power for power in range(4, pis.bit_length()))
+    return (*few, *(count for count in many if count < pis))
+
+
+def long_rounds(settings: Settings) -> frozenset[int]:
+    """Return the rounds in which one Pi alone also draws the samples of all, spread over the run."""
+    count = min(settings.long_rounds, settings.rounds)
+    if count <= 1:
+        return frozenset([(settings.rounds + 1) // 2][:count])
+    step = (settings.rounds - 1) / (count - 1)
+    return frozenset(1 + round(number * step) for number in range(count))
+
+
+def _processes(settings: Settings, pis: Sequence[str], cores: Mapping[str, int | None]) -> int:
+    if settings.processes_per_pi != "all":
+        return settings.processes_per_pi
+    silent = [pi for pi in pis if not cores.get(pi)]
+    if silent:
+        raise refuse(
+            "benchmark_processes_per_pi",
+            f"all, but {listed(silent)} doesn't tell how many cores it has",
+            "set it to a number",
+        )
+    # Equal everywhere: Pis with different numbers of processes would not do the same work.
+    return min(_MOST_PROCESSES, *(cores[pi] or 1 for pi in pis))
+
+
+def _order(names: Sequence[str], settings: Settings, seed: int, pis: int) -> tuple[tuple[str, ...], ...]:
+    """Return the cells of each round in order, the warm-up first.
+
+    Each second round is the one before it reversed (ABBA), so that a drift of speed over time cancels: a Pi
+    that grows hot would favour whatever is measured first. A sweep is shuffled anew for each pair of rounds:
+    else it would confound the number of Pis with its place in the round.
+    """
+    chance = random.Random(seed)
+    order = chance.sample(names, len(names))
+    with_long = long_rounds(settings)
+    # Pulls the image on all Pis and on the one that works alone; nothing of it is counted.
+    rounds = [tuple(name for name in order if name in (ALONE, f"together-{pis}"))]
+    for number in range(1, settings.rounds + 1):
+        if number % 2 == 0:
+            order.reverse()
+        elif number > 1:
+            order = chance.sample(names, len(names)) if settings.sweep else order[::-1]
+        rounds.append(tuple(name for name in order if name != ALONE_LONG or number in with_long))
+    return tuple(rounds)

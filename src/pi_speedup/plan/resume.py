@@ -1,0 +1,44 @@
+"""May this run go on? Compare the sealed plan with what would be planned now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pi_speedup.model.plan import Plan
+from pi_speedup.model.settings import PREFIX, Settings, is_local
+from pi_speedup.problem import ProblemError, refuse
+
+
+def check_same(
+    plan: Plan, settings: Settings, *, pis: Sequence[str], base_pi: str, worker_sha256: str
+) -> None:
+    """Raise ProblemError, naming all that differs, unless the plan is that of these settings and Pis."""
+    changed = [
+        (name, getattr(plan.settings, name), getattr(settings, name))
+        for name in Settings.model_fields
+        if not is_local(name) and getattr(plan.settings, name) != getattr(settings, name)
+    ]
+    words = [f"{PREFIX}{name} was {_shown(then)} and is {_shown(now)}" for name, then, now in changed]
+    if plan.pis != tuple(pis):
+        words.append(f"the Pis were {', '.join(plan.pis)} and are {', '.join(pis)}")
+    if plan.base_pi != base_pi:
+        words.append(f"{plan.base_pi} worked alone, now {base_pi}")
+    if plan.worker_sha256 != worker_sha256:
+        words.append("files/pi_worker.py has changed")
+    if words:
+        raise _differs(plan, words, [f"-e {PREFIX}{name}={_shown(then)}" for name, then, _ in changed])
+
+
+def _differs(plan: Plan, words: Sequence[str], options: Sequence[str]) -> ProblemError:
+    again = f"give {' '.join(options)}, or " if options else ""
+    return refuse(
+        f"run {plan.run_id}",
+        f"cannot go on, its plan differs: {'; '.join(words)}",
+        f"{again}leave benchmark_run_id out to begin a new run",
+    )
+
+
+def _shown(value: object) -> str:
+    if value is None or value in ("", ()):
+        return "''"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,197 @@
+"""The report of a run: every figure with its base case, and how far it can be believed.
+
+A function of the run's files alone, so that building it again gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pi_speedup import __version__
+from pi_speedup.model.report import (
+    Check,
+    Comparison,
+    Pods,
+    Report,
+    Software,
+    Tool,
+    TrialRow,
+    Verdict,
+    VerdictStatus,
+)
+from pi_speedup.model.settings import is_local
+from pi_speedup.report import estimates
+from pi_speedup.report.checks import run_checks
+from pi_speedup.report.evidence import Contents, Evidence, read_contents
+from pi_speedup.report.images import digest, short_name
+from pi_speedup.report.summary import progress
+from pi_speedup.report.words import estimate_words, idle_words, pis_words, used_words
+from pi_speedup.text import listed, to_plain
+
+
+def report_files(folder: Path) -> dict[str, Any]:
+    """Return `report.json` and `report.md` as texts and `table`, the lines for a terminal; of a run's folder.
+
+    ProblemError naming the file that is missing or wrong.
+    """
+    # Jinja is imported where something is rendered, not where the measuring loop asks for a width.
+    from pi_speedup.report.markdown import markdown
+    from pi_speedup.report.terminal import terminal_table
+
+    report = build_report(read_contents(folder))
+    return {
+        "report.json": report.text(),
+        "report.md": markdown(report),
+        "table": list(terminal_table(report)),
+    }
+
+
+def build_report(contents: Contents) -> Report:
+    """Return the report of what a run left; ProblemError naming a trial that is not what it says."""
+    evidence = Evidence(contents)
+    plan, nodes = contents.plan, contents.nodes
+    checks = run_checks(evidence)
+    found = estimates.comparisons(evidence)
+    pi_figures = estimates.pi_figures(evidence)
+    some = bool(evidence.rounds)
+    settings: Any = to_plain({name: value for name, value in plan.settings if not is_local(name)})
+    return Report(
+        tool=Tool(name="pi-speedup", version=__version__),
+        run_id=plan.run_id,
+        made_at=plan.made_at,
+        plan_sha256=plan.sha256,
+        worker_sha256=plan.worker_sha256,
+        order_seed=plan.order_seed,
+        settings=settings,
+        caveat=plan.settings.caveat or None,
+        pis=plan.pis,
+        base_pi=plan.base_pi,
+        used=used_words(evidence),
+        idle=idle_words(evidence),
+        headline=_headline(evidence, found),
+        progress=progress(plan, contents.trials),
+        verdict=_verdict(checks, some),
+        comparisons=found,
+        bracket=estimates.bracket(evidence) if some else None,
+        ledger=estimates.ledger(evidence) if some else None,
+        sweep=estimates.sweep(evidence),
+        pi_figures=pi_figures,
+        straggler=estimates.straggler(evidence, pi_figures, found),
+        controls=estimates.controls(evidence),
+        estimate_of_pi=estimates.merged_pi(evidence) if some else None,
+        software=_software(evidence),
+        pods=_pods(evidence) if some else None,
+        clocks_corrected=evidence.clocks.corrected,
+        checks=checks,
+        trials=_trial_rows(evidence),
+        nodes=nodes.nodes if nodes else (),
+        not_in_inventory=nodes.not_in_inventory if nodes else (),
+        hosts=contents.hosts,
+    )
+
+
+def _headline(evidence: Evidence, found: tuple[Comparison, ...]) -> str:
+    if not found or found[0].speedup is None:
+        return "There is no figure: no round is complete."
+    plan, first = evidence.plan, found[0]
+    speedup = found[0].speedup
+    used = used_words(evidence)
+    each = f"{used} of each" if evidence.pis > 1 else used
+    if len(first.rounds) == 1:
+        how = "measured once, so there is no interval"
+    elif speedup.interval is None:
+        how = f"no interval, {estimate_words(speedup)}; {len(first.rounds)} rounds"
+    else:
+        how = f"{estimate_words(speedup)}; {len(first.rounds)} rounds"
+    return (
+        f"{pis_words(evidence.pis)}, {each}, computed {speedup.value:.2f} times as fast as {used} of "
+        f"{plan.base_pi} alone ({how})."
+    )
+
+
+def _verdict(checks: tuple[Check, ...], some: bool) -> Verdict:
+    not_looked_at = tuple(check.code for check in checks if check.status == "unknown")
+    looked_at = len(checks) - len(not_looked_at)
+    by_effect = {
+        effect: tuple(check.code for check in checks if check.status == "flag" and check.effect == effect)
+        for effect in ("invalid", "doubtful")
+    }
+    words = f"{looked_at} of {len(checks)} checks looked at"
+    if not_looked_at:
+        words += f"; not: {listed(not_looked_at, most=len(checks))}"
+    if not some:
+        return Verdict(
+            status="none",
+            words=f"No figure. {words}.",
+            because=(),
+            checks=len(checks),
+            looked_at=looked_at,
+            not_looked_at=not_looked_at,
+        )
+    status: VerdictStatus = "sound"
+    because: tuple[str, ...] = ()
+    reason = "no check gives a reason to doubt the figures"
+    worse: tuple[VerdictStatus, VerdictStatus] = ("doubtful", "invalid")
+    for each in worse:
+        if by_effect[each]:
+            status, because = each, by_effect[each]
+            reason = f"because of {listed(because, most=len(checks))}"
+    return Verdict(
+        status=status,
+        words=f"{status.capitalize()}: {reason}. {words}.",
+        because=because,
+        checks=len(checks),
+        looked_at=looked_at,
+        not_looked_at=not_looked_at,
+    )
+
+
+def _software(evidence: Evidence) -> Software:
+    workers = [work for _, work in evidence.works]
+    return Software(
+        images=tuple(sorted({short_name(work.worker.image) for work in workers if work.worker.image})),
+        pythons=tuple(
+            sorted({f"{work.report.python_implementation} {work.report.python_version}" for work in workers})
+        ),
+        machines=tuple(sorted({work.report.machine for work in workers})),
+    )
+
+
+def _pods(evidence: Evidence) -> Pods:
+    works = [work for job in evidence.jobs for work in job.works]
+    digests = {found for work in works for image_id in work.worker.image_ids if (found := digest(image_id))}
+    limits = {work.worker.cpu_limit_cores for work in works}
+    return Pods(
+        processes_per_pi=evidence.together.processes_per_pi,
+        images=tuple(sorted({short_name(work.worker.image) for work in works if work.worker.image})),
+        image_ids=tuple(sorted(f"{kind} {sha256}" for kind, sha256 in digests)),
+        pythons=tuple(
+            sorted({f"{work.report.python_implementation} {work.report.python_version}" for work in works})
+        ),
+        machines=tuple(sorted({work.report.machine for work in works})),
+        cpu_limits_cores=tuple(sorted(limits, key=lambda limit: limit or 0.0)),
+    )
+
+
+def _trial_rows(evidence: Evidence) -> tuple[TrialRow, ...]:
+    counted = {measurement.trial.name: measurement for measurement in evidence.measured}
+    rows = []
+    for trial in evidence.trials:
+        measurement = counted.get(trial.name)
+        rows.append(
+            TrialRow(
+                name=trial.name,
+                round=trial.slot.round,
+                cell=trial.slot.cell,
+                attempt=trial.attempt,
+                outcome=trial.outcome,
+                counted=measurement is not None,
+                started_epoch_ns=trial.started_epoch_ns,
+                seconds=None if measurement is None else measurement.seconds,
+                wall_seconds=trial.wall_seconds,
+                spent_seconds=trial.spent_seconds,
+                problem=trial.problem,
+            )
+        )
+    return tuple(rows)

@@ -1,0 +1,134 @@
+"""What a check is, and the list of all of them.
+
+To add one: write a function in one of the modules beside this one and decorate it with `check`. The report
+takes it from here; docs/report.md gets its row, which a test asks for.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from pi_speedup.model.report import Check, Effect, Status
+from pi_speedup.report.evidence import Evidence, Measurement, Work
+from pi_speedup.text import listed, one_line
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check came to; `effect` is what it does to the verdict where it flags."""
+
+    status: Status
+    text: str
+    effect: Effect = "none"
+    rounds: tuple[int, ...] = ()
+    could_have_seen_percent: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A check in the list. `whole_run`: it judges the run as a whole, so it makes no single round invalid."""
+
+    code: str
+    title: str
+    look: Callable[[Evidence], Finding]
+    whole_run: bool
+    without_rounds: bool
+
+
+CHECKS: list[Entry] = []
+Look = Callable[[Evidence], Finding]
+
+
+def check(
+    code: str, title: str, *, whole_run: bool = False, without_rounds: bool = False
+) -> Callable[[Look], Look]:
+    """Add a check to the list. `without_rounds`: it can look although no round is complete."""
+
+    def add(look: Look) -> Look:
+        CHECKS.append(Entry(code, title, look, whole_run, without_rounds))
+        return look
+
+    return add
+
+
+def run_checks(evidence: Evidence, *, whole_run: bool = True) -> tuple[Check, ...]:
+    """Make all checks, in the order of the list; without `whole_run` only those that judge single rounds."""
+    return tuple(_run(entry, evidence) for entry in CHECKS if whole_run or not entry.whole_run)
+
+
+def as_check(code: str, title: str, finding: Finding) -> Check:
+    """Return a finding as the report has it."""
+    return Check(
+        code=code,
+        title=title,
+        status=finding.status,
+        found=one_line(finding.text, 2000),
+        effect=finding.effect,
+        could_have_seen_percent=finding.could_have_seen_percent,
+        rounds=tuple(sorted(set(finding.rounds))),
+    )
+
+
+def passed(text: str, could_have_seen: float | None = None) -> Finding:
+    """Return a pass; could_have_seen: the relative size from which on it would have flagged."""
+    return Finding(
+        "pass", text, could_have_seen_percent=None if could_have_seen is None else 100 * could_have_seen
+    )
+
+
+def flagged(
+    found: Sequence[str],
+    possible: str,
+    effect: Effect,
+    rounds: Iterable[int] = (),
+    could_have_seen: float | None = None,
+) -> Finding:
+    """Return a flag: what was found, and what it may come from or do, which nobody knows for certain."""
+    return Finding(
+        "flag",
+        f"{listed(found, '; ')}. {possible}",
+        effect,
+        tuple(rounds),
+        None if could_have_seen is None else 100 * could_have_seen,
+    )
+
+
+def unknown(text: str) -> Finding:
+    """Return that a check could not be made, and why."""
+    return Finding("unknown", text)
+
+
+def who_had_what(
+    pairs: Iterable[tuple[Measurement, Work]], what: Callable[[Work], str]
+) -> dict[str, list[str]]:
+    """Return who had each value of `what`: `pod on pi-2`, `pi-1 alone`."""
+    owners: dict[str, list[str]] = defaultdict(list)
+    for measurement, work in pairs:
+        who = side_of(measurement, work)
+        known = owners[what(work)]
+        if who not in known:
+            known.append(who)
+    return dict(owners)
+
+
+def side_of(measurement: Measurement, work: Work) -> str:
+    """Name a worker's Pi and side, whatever the round."""
+    return f"the pod on {work.pi}" if measurement.cell.kind == "job" else f"{work.pi} alone"
+
+
+def differences(owners: dict[str, list[str]]) -> list[str]:
+    """Return one text for each value and those who had it; nothing if all had the same."""
+    if len(owners) < 2:
+        return []
+    return [f"{listed(names)} had {one_line(value, 120)}" for value, names in owners.items()]
+
+
+def _run(entry: Entry, evidence: Evidence) -> Check:
+    # Made once: whether there is an interval depends on some of them, and others on the interval.
+    if entry.code not in evidence.checks_made:
+        can = bool(evidence.rounds) or entry.without_rounds
+        finding = entry.look(evidence) if can else unknown("no round is complete")
+        evidence.checks_made[entry.code] = as_check(entry.code, entry.title, finding)
+    return evidence.checks_made[entry.code]

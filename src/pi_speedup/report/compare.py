@@ -1,0 +1,255 @@
+"""Did it help? One run's times against another's.
+
+Times, never speedups: a cooler that makes each Pi faster leaves the speedup where it was. One figure decides,
+the seconds that all Pis together compute: with several, each would have its own chance of a false alarm.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+from pi_speedup.model.compared import Change, Compared, DifferenceName, Margin, Outcome, RunTimes, Unlike
+from pi_speedup.model.report import Pods, Report
+from pi_speedup.plan.progress import LEAST_ROUNDS
+from pi_speedup.report.history import compute, margin_by_history, together_rates
+from pi_speedup.text import listed, one_line
+
+LEVEL = 0.95
+# What else may explain a change: settings that don't decide what is computed.
+_FURTHER_SETTINGS = ("rest_seconds", "sweep", "base_runtime")
+
+
+def compare(
+    a: Report,
+    b: Report,
+    *,
+    history: Iterable[Report] = (),
+    margin_percent: float | None = None,
+    despite: Collection[DifferenceName] = (),
+) -> Compared:
+    """Return how much faster run B was than run A.
+
+    history: further runs, of which those count that are equal to A and B. margin_percent: instead of the one
+    that the history suggests. despite: the differences that don't keep both from being compared.
+    """
+    unlike = tuple(
+        Unlike(name=name, words=one_line(words), despite=name in despite)
+        for name, words in (*_differences(a, b), *_not_valid(a, b))
+    )
+    margin = _margin(a, b, history, margin_percent)
+    together = _change(together_rates(a), together_rates(b), _clock_logs(a) + _clock_logs(b))
+    outcome, words = _answer(a, b, together, margin, [each for each in unlike if not each.despite])
+    return Compared(
+        outcome=outcome,
+        words=words,
+        a=_times(a),
+        b=_times(b),
+        together=together,
+        alone=_change(_alone_rates(a), _alone_rates(b)),
+        margin=margin,
+        unlike=unlike,
+        also_differs=tuple(_also_differs(a, b)),
+    )
+
+
+def _alone_rates(report: Report) -> tuple[float, ...]:
+    found = compute(report)
+    if found is None:
+        return ()
+    return tuple(math.log(found.one_pi.samples / each.one_pi_seconds) for each in found.rounds)
+
+
+def _answer(
+    a: Report, b: Report, together: Change | None, margin: Margin, unlike: Sequence[Unlike]
+) -> tuple[Outcome, str]:
+    if unlike:
+        return "not_comparable", f"not comparable: {listed((each.words for each in unlike), '; ', 10)}"
+    if together is None or together.low is None or together.high is None:
+        few = [report for report in (a, b) if len(together_rates(report)) < LEAST_ROUNDS]
+        counts = " and ".join(f"{report.run_id} has {len(together_rates(report))}" for report in few)
+        return "no_evidence", f"no evidence: {counts} complete rounds, and a comparison needs {LEAST_ROUNDS}"
+    # As logarithms, so that A against B and B against A give the same answer.
+    low, high = math.log1p(together.low / 100), math.log1p(together.high / 100)
+    border = math.log1p(margin.percent / 100)
+    if low > border:
+        return "faster", f"faster by {together.percent:.1f} % ({together.low:.1f} to {together.high:.1f})"
+    if high < -border:
+        return "slower", f"slower by {-together.percent:.1f} % ({-together.high:.1f} to {-together.low:.1f})"
+    between = f"{together.low:+.1f} to {together.high:+.1f} %"
+    if -border < low and high < border:
+        return "equal", f"equal within the margin of {margin.percent:.3g} % ({between})"
+    return "no_evidence", f"no evidence of a change beyond {margin.percent:.3g} % ({between})"
+
+
+def _change(first: Sequence[float], second: Sequence[float], clocks: float = 0.0) -> Change | None:
+    """Return the change between two sides' ln samples/s; None where one has no round.
+
+    The interval of the ratio of geometric means is Welch's on logarithms, since the rounds of two runs are no
+    pairs. Its ends are moved by what the Pis' clocks leave open, which more rounds don't lessen.
+    """
+    if not first or not second:
+        return None
+    if min(len(first), len(second)) < LEAST_ROUNDS:
+        difference = statistics.fmean(second) - statistics.fmean(first)
+        return Change(percent=_percent(difference), low=None, high=None)
+    # scipy takes a second to import: only where it is needed.
+    from pi_speedup.report.statistics import welch_difference
+
+    found = welch_difference(first, second)
+    low, high = found.bounds(LEVEL)
+    return Change(percent=_percent(found.value), low=_percent(low - clocks), high=_percent(high + clocks))
+
+
+def _percent(logarithm: float) -> float:
+    return 100 * math.expm1(logarithm)
+
+
+def _clock_logs(report: Report) -> float:
+    found = compute(report)
+    return math.log1p(max(0.0, found.clock_percent or 0.0) / 100) if found else 0.0
+
+
+def _differences(a: Report, b: Report) -> Iterator[tuple[DifferenceName, str]]:
+    """Give each thing in which two runs measured something else, in words."""
+
+    def setting(report: Report, name: str) -> object:
+        return report.settings.get(name)
+
+    def unless_equal(
+        name: DifferenceName, words: str, of_a: object, of_b: object
+    ) -> Iterator[tuple[DifferenceName, str]]:
+        if of_a != of_b:
+            yield name, f"{words} {_shown(of_a)} and {_shown(of_b)}"
+
+    yield from unless_equal("engine", "engine", setting(a, "engine"), setting(b, "engine"))
+    name = "samples_per_process"
+    yield from unless_equal("samples", "samples of a process", setting(a, name), setting(b, name))
+    yield from unless_equal("pis", "number of Pis", len(a.pis), len(b.pis))
+    if a.pods is not None and b.pods is not None:
+        one, other = a.pods, b.pods
+        yield from unless_equal(
+            "processes", "processes of a Pi", one.processes_per_pi, other.processes_per_pi
+        )
+        yield from _image_differs(one, other)
+        yield from unless_equal("python", "Python", one.pythons, other.pythons)
+        yield from unless_equal("limits", "cores of a pod", one.cpu_limits_cores, other.cpu_limits_cores)
+    name = "memory_limit_mib"
+    yield from unless_equal("limits", "MiB of a process", setting(a, name), setting(b, name))
+
+
+def _image_differs(one: Pods, other: Pods) -> Iterator[tuple[DifferenceName, str]]:
+    """An image is the same if all digests of one kind are: a registry may wrap the same one anew."""
+    by_kind = [_by_kind(pods.image_ids) for pods in (one, other)]
+    common = sorted(set(by_kind[0]) & set(by_kind[1]))
+    names = [_shown(pods.images) for pods in (one, other)]
+    if any(by_kind[0][kind] == by_kind[1][kind] for kind in common):
+        return
+    if common:
+        told = [_shown(found[common[0]]) for found in by_kind]
+        yield "image", f"image {names[0]} ({told[0]}) and {names[1]} ({told[1]})"
+    elif one.images != other.images:
+        yield "image", f"image {names[0]} and {names[1]}"
+
+
+def _by_kind(image_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for image_id in image_ids:
+        kind, _, digest = image_id.partition(" ")
+        # Enough of a digest to tell it from any other, and short enough for a line.
+        found[kind] = (*found.get(kind, ()), digest.removeprefix("sha256:")[:12])
+    return found
+
+
+def _not_valid(a: Report, b: Report) -> Iterator[tuple[DifferenceName, str]]:
+    for report in (a, b):
+        if report.verdict.status == "invalid":
+            yield "verdict", f"{report.run_id} is invalid because of {listed(report.verdict.because)}"
+
+
+def _also_differs(a: Report, b: Report) -> Iterator[str]:
+    """Give, in words, what both runs know and what is not the same: what a change may come from."""
+    facts: list[tuple[str, Callable[[Report], object]]] = [
+        ("Pis", lambda report: report.pis),
+        ("Pi that works alone", lambda report: report.base_pi),
+        ("machine", lambda report: report.pods.machines if report.pods else ()),
+        *((f"benchmark_{name}", _setting(name)) for name in _FURTHER_SETTINGS),
+        ("K3s", _of_nodes("kubelet_version")),
+        ("kernel", _of_nodes("kernel_version")),
+        ("system", _of_nodes("os_image")),
+        ("container runtime", _of_nodes("container_runtime")),
+        ("model", _of_hosts("model")),
+        ("governor", _of_hosts("governors")),
+        ("pi_worker.py", lambda report: report.worker_sha256[:12]),
+        ("pi-speedup", lambda report: report.tool.version),
+    ]
+    for words, of in facts:
+        one, other = of(a), of(b)
+        # An empty one is not known.
+        if one != other and one not in ((), None) and other not in ((), None):
+            yield one_line(f"{words}: {_shown(one)}, then {_shown(other)}")
+
+
+def _setting(name: str) -> Callable[[Report], object]:
+    return lambda report: report.settings.get(name)
+
+
+def _of_nodes(field: str) -> Callable[[Report], object]:
+    return lambda report: tuple(sorted({value for node in report.nodes if (value := getattr(node, field))}))
+
+
+def _of_hosts(field: str) -> Callable[[Report], object]:
+    def found(report: Report) -> object:
+        states = [state for host in report.hosts for state in (host.before, host.after) if state is not None]
+        values = [getattr(state, field) for state in states]
+        texts = {text for value in values for text in (value if isinstance(value, tuple) else (value,))}
+        return tuple(sorted(text for text in texts if text))
+
+    return found
+
+
+def _margin(a: Report, b: Report, history: Iterable[Report], given: float | None) -> Margin:
+    """Return the margin; equal are runs on the same Pis between which nothing is known to have changed."""
+    known = sorted({report.run_id: report for report in (*history, a, b)}.values(), key=_when)
+    chains = [[report for report in known if _is_equal(report, a)]]
+    if not _is_equal(b, a):
+        chains.append([report for report in known if _is_equal(report, b)])
+    found = margin_by_history(chains)
+    return found if given is None else found.model_copy(update={"percent": given, "why": "given"})
+
+
+def _is_equal(report: Report, to: Report) -> bool:
+    return (
+        report.pis == to.pis
+        and report.verdict.status != "invalid"
+        and not [*_differences(to, report), *_also_differs(to, report)]
+    )
+
+
+def _when(report: Report) -> tuple[str, str]:
+    return report.made_at, report.run_id
+
+
+def _times(report: Report) -> RunTimes:
+    found = compute(report)
+    return RunTimes(
+        run_id=report.run_id,
+        made_at=one_line(report.made_at, 40),
+        pis=report.pis,
+        base_pi=report.base_pi,
+        rounds=len(found.rounds) if found else 0,
+        together_seconds=found.all_pis.seconds.geometric_mean if found else None,
+        together_samples_per_second=math.exp(statistics.fmean(together_rates(report))) if found else None,
+        alone_seconds=found.one_pi.seconds.geometric_mean if found else None,
+        verdict=report.verdict.status,
+        caveat=one_line(report.caveat) if report.caveat else None,
+    )
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return listed((_shown(each) for each in value), most=3) or "unknown"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return "none" if value is None else one_line(value, 80)

@@ -1,0 +1,414 @@
+"""The figures of a report: each comparison, where the loss went, the sweep, and each Pi among the others."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+
+from pi_speedup.model.plan import ALONE, Plan
+from pi_speedup.model.report import (
+    Bracket,
+    Comparison,
+    Control,
+    ControlName,
+    Factors,
+    Fit,
+    Ledger,
+    PiEstimate,
+    PiFigures,
+    Point,
+    RoundFactors,
+    RoundFigure,
+    Side,
+    Spread,
+    Straggler,
+    Sweep,
+    WallSteps,
+)
+from pi_speedup.model.trial import Trial
+from pi_speedup.plan.progress import LEAST_ROUNDS
+from pi_speedup.report import formulas
+from pi_speedup.report.checks.refusal import no_interval_because
+from pi_speedup.report.checks.workers import same_seeds
+from pi_speedup.report.evidence import Contents, Evidence, Measurement
+from pi_speedup.report.intervals import (
+    Pair,
+    base_after_to_before,
+    compute_pairs,
+    interval_half_width_percent,
+    long_to_short_base,
+    mapped,
+    quantile_of,
+    ratio_estimate,
+    statistical_half_width_percent,
+    sweep_pairs,
+    wall_pairs,
+)
+from pi_speedup.report.statistics import Difference
+
+# Fewer points give any share one likes (docs/report.md, "The sweep").
+_LEAST_POINTS_FOR_FIT = 4
+# Beyond the measured range by half, and no further.
+_FIT_REACH = 1.5
+
+
+def half_width_percent(plan: Plan, trials: Sequence[Trial]) -> float | None:
+    """Return half the width of the compute speedup's interval in percent; None while there is no interval.
+
+    The measuring loop stops by it where a target is set. It leaves out what the Pis' clocks add, which more
+    rounds do not lessen.
+    """
+    evidence = Evidence(Contents(plan, tuple(trials)))
+    if no_interval_because(evidence) is not None:
+        return None
+    return statistical_half_width_percent(ratio_estimate(compute_pairs(evidence), quantile_of(plan)))
+
+
+def comparisons(evidence: Evidence) -> tuple[Comparison, ...]:
+    """Return the speedup of computing, and what a person waits for; () where no round is complete."""
+    if not evidence.rounds:
+        return ()
+    found = [_compute(evidence)]
+    if evidence.alone_long:
+        found.append(_end_to_end(evidence))
+    found.append(_end_to_end_share(evidence))
+    return tuple(found)
+
+
+def bracket(evidence: Evidence) -> Bracket:
+    """Return between which values the compute speedup lies, whatever the Pis' clocks say."""
+    one = [pair.above for pair in compute_pairs(evidence)]
+    return Bracket(
+        low=formulas.geometric_mean(one)
+        / formulas.geometric_mean([job.wall_seconds for job in evidence.jobs]),
+        high=formulas.geometric_mean(one) / formulas.geometric_mean([job.longest for job in evidence.jobs]),
+    )
+
+
+def ledger(evidence: Evidence) -> Ledger:
+    """Return what efficiency multiplies out to in each round and in the geometric mean of the rounds."""
+    rounds = [
+        RoundFactors(round=job.round, factors=_factors(job, evidence.at(ALONE, job.round).seconds))
+        for job in evidence.jobs
+    ]
+
+    def mean(name: str) -> float:
+        return formulas.geometric_mean([getattr(each.factors, name) for each in rounds])
+
+    return Ledger(
+        mean=Factors(
+            alone_against_together=mean("alone_against_together"),
+            balance=mean("balance"),
+            starting_together=mean("starting_together"),
+            efficiency=mean("efficiency"),
+        ),
+        rounds=tuple(rounds),
+        wall=wall_steps(evidence),
+    )
+
+
+def wall_steps(evidence: Evidence) -> WallSteps:
+    """Return where a Job's wall time went, along the pod whose worker started first; mean of all rounds."""
+    rows = [_wall_row(evidence, job) for job in evidence.jobs]
+
+    def mean(index: int) -> float | None:
+        known = [row[index] for row in rows if row[index] is not None]
+        # A step that some Jobs had and others had not took 0 s in those.
+        return math.fsum(value for value in known if value) / len(rows) if known else None
+
+    return WallSteps(
+        schedule=mean(0),
+        pull=mean(1),
+        start=mean(2) or 0.0,
+        compute=mean(3) or 0.0,
+        collect=mean(4) or 0.0,
+        wall=statistics.fmean(job.wall_seconds for job in evidence.jobs),
+    )
+
+
+def sweep(evidence: Evidence) -> Sweep | None:
+    """Return the speedup of 1, 2, ... Pis; None where only all together were measured."""
+    cells = sorted(
+        (len(cell.pis), cell.name)
+        for cell in evidence.plan.cells
+        if cell.kind == "job" and evidence.of(cell.name)
+    )
+    if len(cells) < 2:
+        return None
+    pairs = {count: sweep_pairs(evidence, name, count) for count, name in cells}
+    refused = no_interval_because(evidence)
+    quantile = None if refused else quantile_of(evidence.plan)
+    noise = evidence.pod_noise
+    points = tuple(
+        _point(count, found, quantile, noise[0] if noise else None) for count, found in pairs.items()
+    )
+    if refused or len(cells) < _LEAST_POINTS_FOR_FIT:
+        why = refused or (
+            f"{len(cells)} numbers of Pis, and a fit needs {_LEAST_POINTS_FOR_FIT}: with fewer, noise alone "
+            "gives any share"
+        )
+        return Sweep(points=points, fit=None, no_fit=why)
+    return Sweep(points=points, fit=_fit(evidence, pairs), no_fit=None)
+
+
+def pi_figures(evidence: Evidence) -> tuple[PiFigures, ...]:
+    """Return each Pi's times in the Jobs of all Pis, the base Pi and the server marked."""
+    seconds: dict[str, list[float]] = {pi: [] for pi in evidence.plan.pis}
+    for job in evidence.jobs:
+        for work in job.works:
+            seconds.setdefault(work.pi, []).append(work.seconds)
+    known = {pi: values for pi, values in seconds.items() if values}
+    if not known:
+        return ()
+    middle = formulas.geometric_mean([formulas.geometric_mean(values) for values in known.values()])
+    samples = evidence.together.samples // evidence.pis
+    found = []
+    for pi, values in known.items():
+        node, times = evidence.node(pi), spread(values)
+        found.append(
+            PiFigures(
+                name=pi,
+                server=node is not None and node.server,
+                base=pi == evidence.plan.base_pi,
+                cores=evidence.cores(pi),
+                seconds=times,
+                samples_per_second=samples / times.geometric_mean,
+                relative=times.geometric_mean / middle,
+            )
+        )
+    return tuple(found)
+
+
+def straggler(
+    evidence: Evidence, figures: Sequence[PiFigures], found: Sequence[Comparison]
+) -> Straggler | None:
+    """Return the slowest Pi and what it costs; None for one Pi."""
+    if len(figures) < 2 or not found or found[0].speedup is None:
+        return None
+    slowest = max(figures, key=lambda each: each.relative)
+    balance = formulas.geometric_mean(
+        [statistics.fmean(work.seconds for work in job.works) / job.longest for job in evidence.jobs]
+    )
+    return Straggler(
+        pi=slowest.name,
+        slower_percent=100 * (slowest.relative - 1),
+        speedup_if_balanced=found[0].speedup.value / balance,
+    )
+
+
+def controls(evidence: Evidence) -> tuple[Control, ...]:
+    """Return the ratios that must be 1, those that the run gives."""
+    found: list[Control] = []
+    after, long = base_after_to_before(evidence), long_to_short_base(evidence)
+    if after is not None:
+        found.append(_control("base_after_to_before", "One Pi alone, after a Job / before it", after))
+    if long is not None:
+        found.append(
+            _control("long_to_short_base", "One Pi alone, the samples of all / N times its share", long)
+        )
+    return tuple(found)
+
+
+def merged_pi(evidence: Evidence) -> PiEstimate:
+    """Return pi from the counts of all Pis together, in all counted rounds."""
+    reports = [work.report for job in evidence.jobs for work in job.works]
+    found = formulas.merged_pi(
+        sum(report.inside for report in reports),
+        sum(report.samples for report in reports),
+        independent=not same_seeds(evidence),
+    )
+    return PiEstimate(
+        inside=found.inside,
+        samples=found.samples,
+        estimate=found.estimate,
+        standard_error=found.standard_error,
+        z_score=found.z_score,
+    )
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Return a summary of times in seconds."""
+    deviation = formulas.log_sd(values)
+    return Spread(
+        count=len(values),
+        geometric_mean=formulas.geometric_mean(values),
+        minimum=min(values),
+        maximum=max(values),
+        sd_percent=None if deviation is None else 100 * deviation,
+    )
+
+
+def _compute(evidence: Evidence) -> Comparison:
+    pis, pairs, noise = evidence.pis, compute_pairs(evidence), evidence.pod_noise
+    refused = no_interval_because(evidence)
+    estimate = ratio_estimate(pairs, None if refused else quantile_of(evidence.plan))
+    whole, statistical = interval_half_width_percent(estimate), statistical_half_width_percent(estimate)
+    return Comparison(
+        name="compute",
+        definition="scaled speedup S = N T1(n) / T_N: the time that one Pi needs for the samples of all (N "
+        "times its time for one share) over the makespan of all (last end - first start of their workers); "
+        "ratio of geometric means over the rounds",
+        one_pi=_side(evidence.alone, [base.seconds for base in evidence.alone]),
+        all_pis=_side(evidence.jobs, [job.seconds for job in evidence.jobs]),
+        speedup=estimate,
+        efficiency=mapped(estimate, lambda value: formulas.efficiency(value, pis)),
+        karp_flatt=mapped(estimate, lambda value: formulas.karp_flatt(value, pis)) if pis > 1 else None,
+        noise_floor=formulas.karp_flatt_floor(noise[0], pis) if noise and pis > 1 else None,
+        rounds=tuple(_round(pair, pis) for pair in pairs),
+        no_interval=refused,
+        half_width_percent=whole,
+        clock_percent=None if whole is None or statistical is None else whole - statistical,
+    )
+
+
+def _end_to_end(evidence: Evidence) -> Comparison:
+    base, pis = evidence.alone_long, evidence.pis
+    pairs = wall_pairs(evidence, base)
+    refused = _refused(evidence, len(pairs), "one Pi with the samples of all")
+    estimate = ratio_estimate(pairs, None if refused else quantile_of(evidence.plan))
+    return Comparison(
+        name="end_to_end",
+        definition="speedup S = wall time of the whole command on one Pi for the samples of all / the Job's "
+        "wall time, from its creation to its seen end; ratio of geometric means over the rounds that "
+        "measured the former",
+        one_pi=_side(base, [pair.above for pair in pairs]),
+        all_pis=_side(evidence.jobs, [pair.below for pair in pairs]),
+        speedup=estimate,
+        efficiency=mapped(estimate, lambda value: formulas.efficiency(value, pis)),
+        karp_flatt=None,
+        noise_floor=None,
+        rounds=tuple(_round(pair) for pair in pairs),
+        no_interval=refused,
+        half_width_percent=interval_half_width_percent(estimate),
+        clock_percent=None,
+    )
+
+
+def _end_to_end_share(evidence: Evidence) -> Comparison:
+    pairs = wall_pairs(evidence, evidence.alone)
+    refused = no_interval_because(evidence)
+    estimate = ratio_estimate(pairs, None if refused else quantile_of(evidence.plan))
+    return Comparison(
+        name="end_to_end_share",
+        definition="efficiency E = wall time of the whole command on one Pi for its share / the Job's wall "
+        "time. There is no speedup: N E would count starting a container N times",
+        one_pi=_side(evidence.alone, [pair.above for pair in pairs]),
+        all_pis=_side(evidence.jobs, [pair.below for pair in pairs]),
+        speedup=None,
+        efficiency=estimate,
+        karp_flatt=None,
+        noise_floor=None,
+        rounds=tuple(_round(pair) for pair in pairs),
+        no_interval=refused,
+        half_width_percent=interval_half_width_percent(estimate),
+        clock_percent=None,
+    )
+
+
+def _refused(evidence: Evidence, rounds: int, what: str) -> str | None:
+    refused = no_interval_because(evidence)
+    if refused is None and rounds < LEAST_ROUNDS:
+        return f"{rounds} rounds measured {what}, an interval needs {LEAST_ROUNDS} (benchmark_long_rounds)"
+    return refused
+
+
+def _side(trials: Sequence[Measurement], seconds: Sequence[float]) -> Side:
+    first, times = trials[0], spread(seconds)
+    return Side(
+        cell=first.cell.name,
+        pis=first.cell.pis,
+        runtime=", ".join(sorted({work.worker.runtime for trial in trials for work in trial.works})),
+        samples=first.cell.samples,
+        seconds=times,
+        samples_per_second=first.cell.samples / times.geometric_mean,
+    )
+
+
+def _round(pair: Pair, pis: int = 1) -> RoundFigure:
+    return RoundFigure(
+        round=pair.round, one_pi_seconds=pair.above / pis, all_pis_seconds=pair.below, value=pair.ratio
+    )
+
+
+def _factors(job: Measurement, alone_seconds: float) -> Factors:
+    found = formulas.loss_factors(alone_seconds, [work.seconds for work in job.works], job.seconds)
+    return Factors(
+        alone_against_together=found.alone_against_together,
+        balance=found.balance,
+        starting_together=found.starting_together,
+        efficiency=found.efficiency,
+    )
+
+
+def _wall_row(evidence: Evidence, job: Measurement) -> tuple[float | None, ...]:
+    """Return schedule, pull, start, compute and collect of one Job in seconds; they add up to its wall time.
+
+    The first worker's start is told by its Pi's clock where that is corrected, else by the control host's,
+    which saw the container start.
+    """
+    first = min(job.works, key=lambda work: work.span.start_ns)
+    seen = first.worker.milestones
+    if evidence.clocks.corrected or seen.started is None:
+        started = (first.span.start_ns - job.trial.started_epoch_ns) / 1e9
+    else:
+        started = seen.started
+    scheduled, pulled = seen.scheduled, seen.pulled
+    until = 0.0 if scheduled is None else scheduled
+    pull = None if pulled is None else pulled - until
+    until = until if pulled is None else pulled
+    return scheduled, pull, started - until, job.seconds, job.wall_seconds - started - job.seconds
+
+
+def _point(count: int, pairs: Sequence[Pair], quantile: float | None, noise: float | None) -> Point:
+    estimate = ratio_estimate(pairs, quantile)
+    several = count > 1
+    return Point(
+        pis=count,
+        speedup=estimate,
+        efficiency=mapped(estimate, lambda value: formulas.efficiency(value, count)),
+        karp_flatt=mapped(estimate, lambda value: formulas.karp_flatt(value, count)) if several else None,
+        noise_floor=formulas.karp_flatt_floor(noise, count) if several and noise is not None else None,
+    )
+
+
+def _fit(evidence: Evidence, pairs: dict[int, tuple[Pair, ...]]) -> Fit:
+    from pi_speedup.report.statistics import mean_difference
+
+    shares = [
+        formulas.serial_share(
+            [
+                (count, count * pair.below / pair.above)
+                for count, found in pairs.items()
+                for pair in found
+                if pair.round == number
+            ]
+        )
+        for number in evidence.rounds
+    ]
+    noise = evidence.pod_noise
+    found = mean_difference(shares)
+    low, high = found.bounds(quantile_of(evidence.plan))
+    floor = formulas.serial_share(
+        [(count, 1 + (noise[0] if noise else 0.0) * formulas.expected_maximum(count)) for count in pairs]
+    )
+    return Fit(
+        share=found.value,
+        low=low,
+        high=high,
+        noise_floor=floor,
+        valid_to_pis=math.floor(_FIT_REACH * max(pairs)),
+    )
+
+
+def _control(name: ControlName, title: str, found: Difference | float) -> Control:
+    if isinstance(found, float):
+        return Control(name=name, title=title, ratio=math.exp(found), low=None, high=None)
+    low, high = found.bounds(0.95)
+    return Control(
+        name=name,
+        title=title,
+        ratio=math.exp(found.value),
+        low=math.exp(low),
+        high=math.exp(high),
+    )

@@ -1,0 +1,206 @@
+"""A run is killed at any moment, in four ways, and goes on: each trial counts once, none is measured again.
+
+CI takes every seventh of the moments; `make proofs` takes all of them, and docs/proofs.md records them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pi_speedup.model.trial import Trial
+from pi_speedup.store import RunStore
+from tests.lab.lab import Lab, Outcome
+from tests.virtual import Playing, assert_told, await_that
+
+ROUNDS = 3
+# Long enough for each moment to be another one, short enough to be made thirty times.
+SAMPLES = 1_000_000
+# A claim counts for 40 s after its holder's last word.
+_CLAIM_SECONDS = 60.0
+
+
+def _descendants(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    try:
+        direct = [int(child) for child in children.read_text().split()]
+    except FileNotFoundError:
+        return []
+    return [*direct, *(found for child in direct for found in _descendants(child))]
+
+
+def kill_tree(playing: Playing) -> None:
+    """SIGKILL for Ansible and all it started, at once: nobody is left to end anything."""
+    for pid in [playing.process.pid, *_descendants(playing.process.pid)]:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def kill_group(playing: Playing) -> None:
+    """SIGKILL for Ansible's own process group; its worker has another one and lives on."""
+    os.killpg(playing.process.pid, signal.SIGKILL)
+
+
+def terminate(playing: Playing) -> None:
+    """SIGTERM, as a service manager sends it."""
+    playing.process.send_signal(signal.SIGTERM)
+
+
+def interrupt(playing: Playing) -> None:
+    """SIGINT to the whole group, as a terminal sends Ctrl-C."""
+    os.killpg(playing.process.pid, signal.SIGINT)
+
+
+WAYS: dict[str, Callable[[Playing], None]] = {
+    "SIGKILL to all": kill_tree,
+    "SIGKILL to Ansible": kill_group,
+    "SIGTERM": terminate,
+    "Ctrl-C": interrupt,
+}
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A share of an undisturbed run's time, and what happens then."""
+
+    share: float
+    way: str
+
+
+# Thirty moments from the first second to the last, each way at seven or eight of them.
+MOMENTS = [
+    Moment((number + 0.5) / 30, way) for number, way in zip(range(30), itertools.cycle(WAYS), strict=False)
+]
+# Seven and four have no divisor in common: each way is among them.
+_EVERY = 1 if os.environ.get("PROOFS") else 7
+
+
+@pytest.fixture(scope="module")
+def undisturbed(lab: Lab) -> float:
+    """How long a run takes that nobody disturbs, in seconds."""
+    begin = time.monotonic()
+    outcome = play(lab, "undisturbed")
+    assert outcome.exit_code == 0, outcome.output
+    return time.monotonic() - begin
+
+
+def settings(run_id: str) -> dict[str, object]:
+    return {
+        "benchmark_run_id": run_id,
+        "benchmark_rounds": ROUNDS,
+        "benchmark_long_rounds": 1,
+        "benchmark_samples_per_process": SAMPLES,
+    }
+
+
+def play(lab: Lab, run_id: str) -> Outcome:
+    return lab.play("benchmark.yml", **settings(run_id))
+
+
+def go_on(lab: Lab, run_id: str) -> Outcome:
+    """Go on with a run, once the killed one's claim on the cluster has run out."""
+    deadline = time.monotonic() + _CLAIM_SECONDS
+    while "another benchmark is measuring" in (outcome := play(lab, run_id)).output:
+        assert time.monotonic() < deadline, outcome.output
+        time.sleep(1)
+    return outcome
+
+
+def assert_as_undisturbed(report: dict[str, Any], undisturbed: dict[str, Any]) -> None:
+    """Hold a report to that of a run which nobody disturbed, in all that noise does not change."""
+    assert report["progress"]["ending"]["kind"] == "complete"
+    for name in ("rounds_complete", "trials_ok"):
+        assert report["progress"][name] == undisturbed["progress"][name]
+    for name in ("pis", "base_pi", "settings", "used"):
+        assert report[name] == undisturbed[name]
+    shapes = [
+        {each["name"]: len(each["rounds"]) for each in found["comparisons"]}
+        for found in (report, undisturbed)
+    ]
+    assert shapes[0] == shapes[1]
+    assert report["estimate_of_pi"]["samples"] == undisturbed["estimate_of_pi"]["samples"]
+    flags = {check["code"] for check in report["checks"] if check["status"] == "flag"}
+    # These would mean that a trial counted twice, or ran beside what a killed run had left.
+    assert not flags & {"duplicate_streams", "streams", "overlap", "order_done", "rounds_alike", "incomplete"}
+
+
+def good_trials(folder: Path) -> dict[str, Trial]:
+    if not (folder / "plan.json").exists():
+        return {}
+    return {trial.name: trial for trial in RunStore(folder).trials() if trial.outcome == "ok"}
+
+
+def processes_of(run_id: str) -> list[str]:
+    """Return the command lines of all workers of a run that still compute."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"--run-id" in words and run_id.encode() in words:
+            found.append(b" ".join(word[:60] for word in words).decode("utf-8", "replace"))
+    return found
+
+
+def ours(lab: Lab) -> list[str]:
+    selector = "--selector=app.kubernetes.io/managed-by=pi-speedup"
+    kinds = "namespaces,configmaps,jobs,pods,leases"
+    items = lab.get(kinds, "--all-namespaces", selector)["items"]
+    return [f"{item['kind']} {item['metadata']['name']}" for item in items]
+
+
+@pytest.mark.parametrize(
+    "moment", MOMENTS[::_EVERY], ids=lambda moment: f"{moment.way} after {moment.share:.0%}"
+)
+def test_a_killed_run_goes_on_and_counts_each_trial_once(
+    lab: Lab, undisturbed: float, moment: Moment, record_property: Callable[[str, object], None]
+) -> None:
+    run_id = f"kill-{MOMENTS.index(moment)}"
+    playing = lab.start("benchmark.yml", **settings(run_id))
+    folder = playing.run_dir.parent / run_id
+    # The moment itself is what is tested: there is no condition to await.
+    time.sleep(moment.share * undisturbed)
+    WAYS[moment.way](playing)
+    begin = time.monotonic()
+    ended = playing.end(within_seconds=30)
+    record_property("ended after", f"{time.monotonic() - begin:.1f} s")
+    record_property("exit code", ended.exit_code)
+    if "stopped by" in ended.output:
+        # While it measured: the line that says how it goes on is the last one.
+        assert_told(
+            ended, rf"^run {run_id}: stopped by .* after \d of {ROUNDS} rounds\. Next: .*benchmark.yml"
+        )
+    if moment.way != "SIGKILL to all":
+        # Whoever could, ended what it had started.
+        await_that(lambda: not processes_of(run_id), f"no worker of {run_id} computes", 10)
+    before = good_trials(folder)
+    record_property("trials on disk", len(before))
+
+    begin = time.monotonic()
+    outcome = go_on(lab, run_id)
+    record_property("went on for", f"{time.monotonic() - begin:.0f} s")
+
+    assert outcome.exit_code == 0 or "is complete" in outcome.output, outcome.output
+    after = good_trials(folder)
+    assert {name: after.get(name) for name in before} == before
+    plan = RunStore(folder).plan()
+    slots = [trial.slot for trial in after.values()]
+    assert sorted(slots, key=str) == sorted(plan.slots, key=str)
+    report = json.loads((folder / "report.json").read_text())
+    assert_as_undisturbed(report, json.loads((folder.parent / "undisturbed/report.json").read_text()))
+    cleaned = lab.play("cleanup.yml")
+    assert cleaned.exit_code == 0, cleaned.output
+    assert ours(lab) == []
+    assert processes_of(run_id) == []

@@ -1,0 +1,41 @@
+"""From nothing to the speedup in a clone whose path has spaces, a quote and a letter beyond ASCII."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clone import copy_work_tree, make
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Iterator[Path]:
+    """A clone in which nothing is set up; its lab is ended."""
+    folder = copy_work_tree(tmp_path / "a b'c" / "pi ü")
+    (folder / "group_vars").mkdir()
+    (folder / "group_vars/all.yml").write_text("benchmark_rounds: 1\n")
+    yield folder
+    make(folder, "lab-down")
+
+
+def test_the_demo_runs_and_leaves_nothing(clone: Path) -> None:
+    shown = make(clone, "demo", "DEMO_SAMPLES=1000")
+    assert shown.returncode == 0, shown.stdout
+    report = json.loads((clone / "runs/latest/report.json").read_text())
+    assert report["pis"] == ["pi-1", "pi-2", "pi-3"]
+    # As the demo's last lines have it.
+    cleaned = subprocess.run(
+        [".venv/bin/ansible-playbook", "-i", ".lab/inventory.yml", "cleanup.yml"],
+        cwd=clone,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert cleaned.returncode == 0, cleaned.stdout + cleaned.stderr
+    ended = make(clone, "lab-down")
+    assert ended.returncode == 0, ended.stdout
+    assert not (clone / ".lab").exists()

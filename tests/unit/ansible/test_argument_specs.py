@@ -1,0 +1,74 @@
+"""What a role documents is what it has: argument_specs against defaults, for every role."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).parents[3]
+ROLES = sorted(path for path in (PROJECT / "roles").iterdir() if path.is_dir())
+# Its settings are the user's own words, and their defaults are in the model from which the file is made.
+SETTINGS = "benchmark_"
+
+
+def specs_of(role: Path) -> dict[str, Any]:
+    specs: dict[str, Any] = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())
+    return dict(specs["argument_specs"])
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_defaults_are_those_documented(role: Path) -> None:
+    defaults_file = role / "defaults" / "main.yml"
+    defaults = (yaml.safe_load(defaults_file.read_text()) or {}) if defaults_file.exists() else {}
+    options: dict[str, Any] = {}
+    for entry, spec in specs_of(role).items():
+        for name, option in spec.get("options", {}).items():
+            if role.name == "run_plan" and name.startswith(SETTINGS):
+                continue
+            assert name.startswith(f"{role.name}_"), f"{name} of {entry} doesn't carry the role's name"
+            assert option.get("required", False) != ("default" in option), (
+                f"{name}: required or with a default"
+            )
+            assert options.setdefault(name, option).get("default") == option.get("default"), f"{name} differs"
+    documented = {name: option["default"] for name, option in options.items() if "default" in option}
+    assert documented == defaults
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_each_entry_has_its_tasks(role: Path) -> None:
+    assert all((role / "tasks" / f"{entry}.yml").exists() for entry in specs_of(role))
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_each_input_is_used(role: Path) -> None:
+    tasks = "".join(path.read_text() for path in (role / "tasks").glob("*.yml"))
+    names = {name for spec in specs_of(role).values() for name in spec.get("options", {})}
+    unused = {name for name in names if not name.startswith(SETTINGS) and name not in tasks}
+    assert not unused
+
+
+def test_playbooks_pass_in_what_a_role_requires() -> None:
+    given: list[tuple[str, str, set[str]]] = []
+    for path in sorted((PROJECT / "playbooks").glob("*.yml")):
+        given += [call for play in yaml.safe_load(path.read_text()) for call in calls(play)]
+    assert {role for role, _, _ in given} == {role.name for role in ROLES}
+    for role, entry, names in given:
+        spec = specs_of(PROJECT / "roles" / role)[entry].get("options", {})
+        required = {name for name, option in spec.items() if option.get("required")}
+        assert required <= names, f"{role}, {entry}: {required - names} not given"
+        assert names <= set(spec), f"{role}, {entry}: {names - set(spec)} not known"
+
+
+def calls(tasks: dict[str, Any]) -> list[tuple[str, str, set[str]]]:
+    """Return role, entry and names given of each import_role in a play or block."""
+    found = []
+    for section in ("tasks", "block", "rescue", "always"):
+        for task in tasks.get(section, ()):
+            role = task.get("ansible.builtin.import_role")
+            if role:
+                found.append((role["name"], role.get("tasks_from", "main"), set(task.get("vars", {}))))
+            found += calls(task)
+    return found

@@ -1,0 +1,82 @@
+"""Every failure of the API is one line that says what to do next."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from urllib3 import exceptions as http
+
+from pi_speedup.kube.errors import from_answer, from_transport
+
+SERVER, KUBECONFIG = "https://pi-1:6443", "/home/me/k3s.yaml"
+
+
+def answer(status: int, message: str) -> str:
+    return str(from_answer(SERVER, KUBECONFIG, "GET /x", status, json.dumps({"message": message}).encode()))
+
+
+ANSWERS = {
+    "unknown identity": (401, "Unauthorized", "fetch a fresh kubeconfig"),
+    "missing right": (
+        403,
+        'nodes is forbidden: User "me" cannot list resource "nodes"',
+        "give the identity in /home/me/k3s.yaml this right, or use the K3s server's own kubeconfig",
+    ),
+    "quota": (403, 'pods "x" is forbidden: exceeded quota: small, requested: pods=1', "raise the quota"),
+    "pod security": (
+        403,
+        'violates PodSecurity "restricted:latest"',
+        "choose a benchmark_namespace whose rules",
+    ),
+    "webhook": (403, 'admission webhook "x" denied the request', "choose a benchmark_namespace whose rules"),
+    "namespace going": (403, "because it is being terminated", "wait until the namespace is gone"),
+    "not found": (404, 'namespaces "x" not found', "see whether someone removed it"),
+    "conflict": (409, "already exists", "see who else changes it"),
+    "invalid": (422, "Job is invalid: spec: required", "correct the setting that the message names"),
+    "busy": (429, "too many requests", "run again when the API server has less to do"),
+    "broken": (500, "etcd is full", "on the K3s server, sudo journalctl -u k3s"),
+    "away": (503, "", "on the K3s server, sudo journalctl -u k3s"),
+    "something else": (302, "moved", "see what stands between this machine and the API server"),
+}
+
+
+@pytest.mark.parametrize(("status", "message", "step"), ANSWERS.values(), ids=ANSWERS)
+def test_every_answer_has_a_next_step(status: int, message: str, step: str) -> None:
+    line = answer(status, message)
+    assert line.startswith(f"API server {SERVER}: ")
+    assert f". Next: {step}" in line
+    if "quota" in message:
+        assert "kubeconfig" not in line
+
+
+def test_only_what_passes_by_itself_is_said_to() -> None:
+    passes = {
+        status: from_answer(SERVER, KUBECONFIG, "GET /x", status, b"").passes_by_itself
+        for status in (401, 403, 404, 409, 422, 429, 500, 503)
+    }
+    assert [status for status, passing in passes.items() if passing] == [429, 500, 503]
+
+
+TRANSPORT: dict[str, tuple[Exception, str, bool]] = {
+    "certificate": (
+        http.SSLError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: IP mismatch. (_ssl.c:1)"),
+        "shows a certificate that doesn't fit /home/me/k3s.yaml: IP mismatch. Next: use the address",
+        False,
+    ),
+    "not TLS": (http.SSLError("[SSL: WRONG_VERSION_NUMBER] wrong version number"), "is not TLS as", False),
+    "TLS that breaks off": (
+        http.SSLError("EOF occurred in violation of protocol"),
+        "the connection broke",
+        True,
+    ),
+    "reset": (http.ProtocolError("Connection aborted."), "the connection broke (Connection aborted.)", True),
+}
+
+
+@pytest.mark.parametrize(("error", "words", "passes"), TRANSPORT.values(), ids=TRANSPORT)
+def test_every_failure_to_reach_it_has_a_next_step(error: Exception, words: str, passes: bool) -> None:
+    found = from_transport(SERVER, KUBECONFIG, error)
+    assert words in str(found)
+    assert ". Next: " in str(found)
+    assert found.passes_by_itself is passes

@@ -1,0 +1,140 @@
+"""Who measures: a claim counts until it runs out, by the API server's clock."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from pi_speedup.kube.errors import KubeError
+from pi_speedup.kube.lease import CLEANUP, LEASE_SECONDS, acquire, claim_of, counts, who_measures
+from pi_speedup.kube.owned import Place, labels
+from pi_speedup.problem import ProblemError
+
+PLACE = Place("ns")
+NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+class Cluster:
+    """One Lease and one ConfigMap, with the API's preconditions; `before_delete` is somebody in between."""
+
+    def __init__(self) -> None:
+        self.lease: Any = None
+        self.time = NOON
+        self.before_delete: Callable[[], None] = lambda: None
+        self._uids = 0
+
+    def now(self) -> datetime:
+        return self.time
+
+    def find(self, path: str) -> Any:
+        if path == PLACE.owner_path:
+            return {"metadata": {"uid": "owner", "labels": labels()}}
+        assert path == f"{PLACE.leases}/pi-speedup"
+        return copy.deepcopy(self.lease)
+
+    def create(self, path: str, body: Any) -> Any:
+        assert path == PLACE.leases
+        if self.lease:
+            raise KubeError("x", "already exists", status=409)
+        self._uids += 1
+        self.lease = copy.deepcopy(body)
+        self.lease["metadata"] |= {"uid": f"uid-{self._uids}", "resourceVersion": "1"}
+        return copy.deepcopy(self.lease)
+
+    def renew(self) -> None:
+        self.lease["spec"]["renewTime"] = self.time.isoformat()
+        self.lease["metadata"]["resourceVersion"] += "1"
+
+    def delete(self, path: str, uid: str, policy: str, version: str = "") -> bool:
+        self.before_delete()
+        found = self.lease["metadata"] if self.lease else {}
+        if found.get("uid") != uid or (version and found["resourceVersion"] != version):
+            return False
+        self.lease = None
+        return True
+
+    def take(self, holder: str, run_id: str) -> Any:
+        return acquire(self, PLACE, holder, run_id)  # type: ignore[arg-type]
+
+
+def test_a_claim_is_ours_by_label_and_owner() -> None:
+    lease = Cluster().take("me@here", "run-1")
+    assert lease["metadata"]["labels"] == {**labels(), "pi-speedup/run-id": "run-1"}
+    assert [owner["uid"] for owner in lease["metadata"]["ownerReferences"]] == ["owner"]
+
+
+def test_the_second_of_two_is_told_who_measures() -> None:
+    cluster = Cluster()
+    cluster.take("ann@laptop", "run-1")
+    cluster.time += timedelta(seconds=LEASE_SECONDS)
+    with pytest.raises(ProblemError) as refused:
+        cluster.take("bob@desk", "run-2")
+    since, until = (
+        (NOON + timedelta(seconds=seconds)).astimezone().strftime(form)
+        for seconds, form in ((0, "%H:%M"), (LEASE_SECONDS, "%H:%M:%S"))
+    )
+    assert str(refused.value) == (
+        f"another benchmark is measuring: run run-1 by ann@laptop since {since}, its claim counts until "
+        f"{until}. Next: wait for it; if it is dead, its claim runs out by itself at {until}"
+    )
+
+
+def test_a_claim_that_has_run_out_is_taken_over() -> None:
+    cluster = Cluster()
+    first = cluster.take("ann@laptop", "run-1")
+    cluster.time += timedelta(seconds=LEASE_SECONDS + 2)
+    assert who_measures(cluster, PLACE) is None  # type: ignore[arg-type]
+    second = cluster.take("bob@desk", "run-2")
+    assert first["metadata"]["uid"] != second["metadata"]["uid"]
+    claim = who_measures(cluster, PLACE)  # type: ignore[arg-type]
+    assert claim is not None and claim.run_id == "run-2"
+
+
+def test_a_claim_that_is_renewed_just_then_is_not_taken_over() -> None:
+    cluster = Cluster()
+    cluster.take("ann@laptop", "run-1")
+    cluster.time += timedelta(seconds=LEASE_SECONDS + 2)
+    cluster.before_delete = cluster.renew
+    with pytest.raises(ProblemError, match="run run-1 by ann@laptop"):
+        cluster.take("bob@desk", "run-2")
+
+
+def test_of_two_that_take_over_one_succeeds() -> None:
+    cluster = Cluster()
+    cluster.take("ann@laptop", "run-1")
+    cluster.time += timedelta(seconds=LEASE_SECONDS + 2)
+
+    def somebody_is_faster() -> None:
+        cluster.before_delete = lambda: None
+        cluster.take("eve@phone", "run-3")
+
+    cluster.before_delete = somebody_is_faster
+    with pytest.raises(ProblemError, match="run run-3 by eve@phone"):
+        cluster.take("bob@desk", "run-2")
+
+
+LEASES: dict[str, tuple[dict[str, Any], bool]] = {
+    "just renewed": ({"renewTime": "2026-11-24T12:00:00.000000Z", "leaseDurationSeconds": 40}, True),
+    "about to run out": ({"renewTime": "2026-11-24T11:59:20.000000Z", "leaseDurationSeconds": 40}, True),
+    "run out": ({"renewTime": "2026-11-24T11:59:10.000000Z", "leaseDurationSeconds": 40}, False),
+    "never renewed": ({"leaseDurationSeconds": 40}, False),
+    "nonsense": ({"renewTime": "noon", "leaseDurationSeconds": "long"}, False),
+    "empty": ({}, False),
+}
+
+
+@pytest.mark.parametrize(("spec", "expected"), LEASES.values(), ids=LEASES)
+def test_a_claim_counts_until_it_runs_out(spec: dict[str, Any], expected: bool) -> None:
+    claim = claim_of({"metadata": {"uid": "x"}, "spec": spec})
+    assert counts(claim, NOON) is expected
+
+
+def test_cleanup_is_told_from_a_run() -> None:
+    cluster = Cluster()
+    cluster.take("ann@laptop", CLEANUP)
+    with pytest.raises(ProblemError, match=r"is measuring: cleanup\.yml by ann@laptop since"):
+        cluster.take("bob@desk", "cleanup")

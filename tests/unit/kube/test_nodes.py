@@ -1,0 +1,161 @@
+"""Each state of a Node against the one line that a person reads."""
+
+from __future__ import annotations
+
+import copy
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pi_speedup.kube.nodes import judged
+from pi_speedup.model.node import Nodes
+from pi_speedup.problem import ProblemError
+
+NODES: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "nodes.yml").read_text())
+NOW = datetime.fromisoformat("2026-11-24T07:10:00Z")
+
+
+def judge(*states: str, **options: Any) -> Nodes:
+    given: dict[str, Any] = {
+        "expected": ["pi-2"],
+        "architecture": "arm64",
+        "tolerations": (),
+        "now": NOW,
+        **options,
+    }
+    return judged([NODES[state] for state in states], **given)
+
+
+def test_a_healthy_pi_is_usable_and_described() -> None:
+    nodes = judge("healthy")
+    pi = nodes.nodes[0]
+    assert pi.usable and pi.problems == () and nodes.not_in_inventory == ()
+    assert (pi.architecture, pi.kubelet_version, pi.cores) == ("arm64", "v1.34.4+k3s1", 4)
+    assert not pi.server
+    assert judge("not_ready_server").nodes[0].server
+
+
+@pytest.mark.parametrize(
+    ("cpu", "cores"),
+    [("4", 4), ("500m", 1), ("3920m", 3), ("many", None), ("", None)],
+    ids=["whole", "a part of a core", "not whole", "nonsense", "none"],
+)
+def test_cores_are_whole(cpu: str, cores: int | None) -> None:
+    node = copy.deepcopy(NODES["healthy"])
+    node["status"]["capacity"]["cpu"] = cpu
+    assert judged([node], ["pi-2"], "arm64", (), NOW).nodes[0].cores == cores
+
+
+PROBLEMS = {
+    "not_ready": (
+        "pi-2: not Ready (KubeletNotReady: container runtime network not ready: [31mcni plugin not "
+        "initialized, for 4 min). Next: ssh pi-2 systemctl status k3s-agent"
+    ),
+    "not_ready_server": (
+        "pi-2: not Ready (KubeletNotReady: container runtime network not ready: [31mcni plugin not "
+        "initialized, for 4 min). Next: ssh pi-2 systemctl status k3s"
+    ),
+    "lost": (
+        "pi-2: lost: its kubelet stopped reporting (NodeStatusUnknown: Kubelet stopped posting node "
+        "status, for 45 s). Next: check its power and network, then ssh pi-2 systemctl status k3s-agent"
+    ),
+    "silent": "pi-2: has not reported whether it is Ready. Next: ssh pi-2 systemctl status k3s-agent",
+    "cordoned": "pi-2: cordoned (unschedulable). Next: kubectl uncordon pi-2",
+    "thirty_two_bit": (
+        "pi-2: runs a 32-bit system (architecture arm), benchmark_architecture is arm64. Next: install the "
+        "64-bit Raspberry Pi OS on pi-2 (Pi 3 and later can), or leave pi-2 out of the inventory"
+    ),
+    "other_architecture": (
+        "pi-2: has the architecture amd64, benchmark_architecture is arm64. Next: change "
+        "benchmark_architecture, or leave pi-2 out of the inventory"
+    ),
+    "no_architecture": (
+        "pi-2: has no label kubernetes.io/arch, so a Job's pods cannot go there. Next: ssh pi-2 "
+        "systemctl status k3s-agent"
+    ),
+    "disk_pressure": (
+        "pi-2: short of disk space (DiskPressure; KubeletHasDiskPressure: kubelet has disk pressure, "
+        "for 2 h). Next: ssh pi-2 df -h"
+    ),
+    "memory_pressure": (
+        "pi-2: short of memory (MemoryPressure; KubeletHasInsufficientMemory). Next: ssh pi-2 free -h"
+    ),
+    "no_network": (
+        "pi-2: no pod network (NetworkUnavailable; NoRouteCreated). Next: ssh pi-2 journalctl -u k3s-agent"
+    ),
+    "too_many_processes": (
+        "pi-2: too many processes (PIDPressure; KubeletHasInsufficientPID). Next: ssh pi-2 ps aux"
+    ),
+    "tainted": (
+        "pi-2: has the taint CriticalAddonsOnly=true:NoExecute, which a Job doesn't tolerate. Next: "
+        "kubectl taint nodes pi-2 CriticalAddonsOnly:NoExecute-"
+    ),
+    "ready_but_still_tainted": (
+        "pi-2: has just come back; Kubernetes has not yet taken its taint away "
+        "(node.kubernetes.io/not-ready:NoSchedule). Next: run again in some seconds"
+    ),
+    "clock_ahead": (
+        "pi-2: not Ready (KubeletNotReady, since 2026-11-24T08:00:00Z). Next: ssh pi-2 systemctl status "
+        "k3s-agent"
+    ),
+}
+
+
+@pytest.mark.parametrize(("state", "line"), PROBLEMS.items(), ids=PROBLEMS.keys())
+def test_a_problem_is_one_line(state: str, line: str) -> None:
+    pi = judge(state).nodes[0]
+    assert not pi.usable
+    # Said once: taints that stand for a state already named don't come again.
+    assert [str(problem) for problem in pi.problems] == [line]
+
+
+def test_a_pi_that_is_not_there_is_named() -> None:
+    missing, there = judge("healthy", expected=["pi-4", "pi-2"]).nodes
+    assert there.usable and not missing.usable
+    assert str(missing.problems[0]).startswith("pi-4: in the inventory but not in the cluster. Next: ")
+
+
+def test_a_node_that_nobody_asked_for_is_named() -> None:
+    assert judge("healthy", expected=["pi-1"]).not_in_inventory == ("pi-2",)
+
+
+@pytest.mark.parametrize(
+    ("toleration", "usable"),
+    [
+        ({"operator": "Exists"}, True),
+        ({"key": "CriticalAddonsOnly", "operator": "Exists"}, True),
+        ({"key": "CriticalAddonsOnly", "operator": "Exists", "effect": "NoExecute"}, True),
+        ({"key": "CriticalAddonsOnly", "operator": "Exists", "effect": "NoSchedule"}, False),
+        ({"key": "CriticalAddonsOnly", "value": "true"}, True),
+        ({"key": "CriticalAddonsOnly", "operator": "Equal", "value": "false"}, False),
+        ({"key": "other", "operator": "Exists"}, False),
+    ],
+    ids=["all", "key", "key and effect", "another effect", "key and value", "another value", "another key"],
+)
+def test_a_taint_that_the_job_tolerates_is_no_problem(toleration: dict[str, str], usable: bool) -> None:
+    assert judge("tainted", tolerations=[toleration]).nodes[0].usable is usable
+
+
+@pytest.mark.parametrize(
+    ("now", "age"),
+    [
+        ("2026-11-24T08:10:00+01:00", "for 4 min"),
+        ("2026-11-27T08:06:00Z", "for 3 days"),
+    ],
+    ids=["another time zone", "days later"],
+)
+def test_age(now: str, age: str) -> None:
+    assert age in judge("not_ready", now=datetime.fromisoformat(now)).nodes[0].problems[0].what
+
+
+@pytest.mark.parametrize(
+    ("expected", "message"),
+    [([], "no Pi is expected"), (["pi-1", "pi-1"], "named twice")],
+    ids=["nobody", "twice"],
+)
+def test_an_inventory_without_sense_is_refused(expected: list[str], message: str) -> None:
+    with pytest.raises(ProblemError, match=message):
+        judge("healthy", expected=expected)

@@ -1,0 +1,342 @@
+"""Verdicts over recorded Kubernetes states."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pi_speedup.kube.states import (
+    NEXT_STEPS,
+    PATIENCE_SECONDS,
+    has_started,
+    is_controlled_by,
+    job_verdict,
+    placement_problems,
+    pod_state,
+    pull_cause,
+    termination_message,
+)
+from pi_speedup.kube.tracker import Ending, Tracker
+from pi_speedup.problem import Problem
+
+STATES = Path(__file__).parent / "states"
+PIS = ("pi-1", "pi-2", "pi-3")
+
+
+def load(name: str) -> Any:
+    return yaml.safe_load((STATES / f"{name}.yml").read_text(encoding="utf-8"))
+
+
+def track(name: str, expected: int = 3) -> Tracker:
+    state = load(name)
+    tracker = Tracker(state["job"], expected)
+    for pod in state["pods"]:
+        tracker.see_pod(pod, at=1)
+    for event in state["events"]:
+        tracker.see_event({"type": "Warning", **event}, at=1)
+    return tracker
+
+
+def problem_of(ending: Ending | None) -> Problem:
+    assert ending is not None and ending.problem is not None
+    return ending.problem
+
+
+# State, pods expected, seconds it is watched, words the problem must hold, word of the next step.
+HOPELESS = [
+    ("image_unknown_first", 2, 0, "pod 0 on pi-1: ErrImagePull: ", "registry"),
+    ("image_unknown_backoff", 1, 0, "pod 0 on pi-1: ImagePullBackOff: ", "registry"),
+    (
+        "registry_unreachable",
+        1,
+        13,
+        "pod 0 on pi-1: ErrImagePull: python:3.9: dial tcp 10.0.0.9:443: connect: no route to host",
+        "registry",
+    ),
+    ("image_never_pull", 1, 0, "pod 0 on pi-1: ErrImageNeverPull", "image"),
+    ("image_name_invalid", 1, 0, "pod 0 on pi-1: InvalidImageName", "image"),
+    (
+        "run_as_root_refused",
+        1,
+        0,
+        "pod 0 on pi-1: CreateContainerConfigError: container has runAsNonRoot",
+        "image",
+    ),
+    (
+        "command_missing",
+        2,
+        0,
+        "pod 0 on pi-1: exit code 128, StartError: failed to create containerd",
+        "image",
+    ),
+    ("unschedulable", 1, 6, "pod 0: Unschedulable: 0/3 nodes are available: 3 Insufficient cpu", "room"),
+    (
+        "cordoned",
+        3,
+        6,
+        "pod 2: Unschedulable: 0/3 nodes are available: 1 node(s) were unschedulable",
+        "uncordon",
+    ),
+    ("exit_1", 3, 0, "pod 1 on pi-2: exit code 1, Error", "log"),
+    ("exit_1_others_running", 3, 3, "pod 1 on pi-2: exit code 1, Error", "log"),
+    ("out_of_memory", 1, 0, "pod 0 on pi-1: exit code 137, OOMKilled", "benchmark_memory_limit_mib"),
+    (
+        "killed_unexplained",
+        1,
+        0,
+        "pod 0 on pi-1: exit code 137, Error (killed)",
+        "benchmark_memory_limit_mib",
+    ),
+    (
+        "memory_too_low_to_start",
+        1,
+        0,
+        "pod 0 on pi-1: exit code 128, StartError",
+        "benchmark_memory_limit_mib",
+    ),
+    ("kubelet_refused", 1, 0, "pod 0 on pi-1: OutOfcpu: Pod was rejected", "make room"),
+    ("evicted", 1, 0, "pod 0 on pi-1: Evicted: The node was low on resource: memory", "make room"),
+    ("node_shut_down", 1, 0, "pod 0 on pi-1: Terminated: Pod was terminated", "power"),
+    ("deleted_by_hand", 1, 0, "pod 0 on pi-1: Deleted: the pod was deleted before it finished", "kubectl"),
+    ("drained", 1, 0, "pod 0 on pi-1: EvictionByEvictionAPI: Eviction API: evicting (exit", "uncordon"),
+    ("deadline_target", 3, 0, "DeadlineExceeded: Job was active longer", "events"),
+    ("node_lost_evicted", 3, 3, "pi-3: stopped answering, so Kubernetes gave up pod 2", "power"),
+    ("node_lost_index_failed", 3, 0, "pi-3: stopped answering, so Kubernetes gave up pod 2", "power"),
+    ("sandbox_fails", 1, 21, "pod 0 on pi-1: FailedCreatePodSandBox", "network"),
+    ("network_not_ready", 1, 21, "pod 0 on pi-1: NetworkNotReady: network is not ready", "network"),
+    ("memory_cgroup_missing", 1, 11, "pod 0 on pi-1: FailedCreatePodContainer", "cgroup_enable=memory"),
+    ("disk_slow", 1, 31, "pod 0 on pi-1: CreateContainerError: context deadline exceeded", "disk"),
+    ("account_not_made_yet", 1, 11, "1 of 1 pods: FailedCreate: Error creating", "events"),
+    ("pod_security_forbids", 3, 0, "3 of 3 pods: FailedCreate: Error creating", "namespace"),
+    ("quota_exceeded", 3, 0, "1 of 3 pods: FailedCreate", "namespace"),
+]
+
+
+@pytest.mark.parametrize(
+    ("state", "expected", "seconds", "words", "step"), HOPELESS, ids=[row[0] for row in HOPELESS]
+)
+def test_hopeless_state_names_pod_pi_cause_and_next_step(
+    state: str, expected: int, seconds: float, words: str, step: str
+) -> None:
+    tracker = track(state, expected)
+    tracker.ending(now=100)
+    problem = problem_of(tracker.ending(now=100 + seconds))
+    assert words in str(problem)
+    assert step in problem.next_step
+    assert str(problem).isprintable()
+
+
+FLAPPING = [
+    "registry_unreachable",
+    "unschedulable",
+    "cordoned",
+    "sandbox_fails",
+    "network_not_ready",
+    "memory_cgroup_missing",
+    "disk_slow",
+    "account_not_made_yet",
+]
+
+
+@pytest.mark.parametrize("state", FLAPPING)
+def test_state_that_may_pass_is_given_time(state: str) -> None:
+    tracker = track(state)
+    assert tracker.ending(now=100) is None
+    assert tracker.ending(now=102) is None
+
+
+def test_patience_starts_again_when_the_obstacle_was_gone() -> None:
+    tracker = track("unschedulable", expected=1)
+    stuck = load("unschedulable")["pods"][0]
+    tracker.ending(now=100)
+    running = {**stuck, "status": {"phase": "Running"}}
+    tracker.see_pod(running, at=104)
+    assert tracker.ending(now=104) is None
+    tracker.see_pod(stuck, at=106)
+    assert tracker.ending(now=106) is None
+    assert tracker.ending(now=112) is not None
+
+
+HEALTHY = [
+    "starting",
+    "node_lost_unnoticed",
+    "one_success_short_of_complete",
+    "create_failed_once",
+]
+
+
+@pytest.mark.parametrize("state", HEALTHY)
+def test_no_verdict_while_it_may_still_end_well(state: str) -> None:
+    tracker = track(state)
+    assert tracker.ending(now=0) is None
+    assert tracker.ending(now=1000) is None
+
+
+def test_complete() -> None:
+    assert track("complete").ending(now=0) == Ending("CompletionsReached")
+
+
+PASSING = {
+    "evicted": ("evicted", 1, True),
+    "refused for want of room": ("kubelet_refused", 1, True),
+    "Pi lost": ("node_lost_evicted", 3, True),
+    "memory limit": ("out_of_memory", 1, False),
+    "drained": ("drained", 1, False),
+    "deleted by hand": ("deleted_by_hand", 1, False),
+    "image unknown": ("image_unknown_backoff", 1, False),
+}
+
+
+@pytest.mark.parametrize(("state", "expected", "passes"), PASSING.values(), ids=PASSING)
+def test_what_passes_by_itself_is_worth_a_second_try(state: str, expected: int, passes: bool) -> None:
+    tracker = track(state, expected)
+    tracker.ending(now=0)
+    ending = tracker.ending(now=30)
+    assert ending is not None
+    assert ending.passes_by_itself is passes
+
+
+def test_a_lost_pi_is_told_with_the_time_of_its_last_word() -> None:
+    tracker = track("node_lost_evicted")
+    tracker.silent["pi-3"] = "12:03:20"
+    tracker.ending(now=0)
+    problem = problem_of(tracker.ending(now=3))
+    assert str(problem).startswith("pi-3: stopped answering at 12:03:20, so Kubernetes gave up pod 2. Next: ")
+
+
+PULLS = {
+    "refused": (
+        'failed to pull and unpack image "docker.io/library/python:3.9": failed to resolve reference '
+        '"docker.io/library/python:3.9": failed to do request: Head '
+        '"https://registry-1.docker.io/v2/library/python/manifests/3.9": dial tcp 127.0.0.1:443: connect: '
+        "connection refused",
+        "img: dial tcp 127.0.0.1:443: connect: connection refused",
+    ),
+    "no such name": (
+        'failed to do request: Head "https://reg.local/v2/x/manifests/1": dial tcp: lookup reg.local on '
+        "10.0.0.2:53: no such host",
+        "img: dial tcp: lookup reg.local on 10.0.0.2:53: no such host",
+    ),
+    "another authority": (
+        'failed to do request: Head "https://reg.local/v2/": tls: failed to verify certificate: x509: '
+        "certificate signed by unknown authority",
+        "img: tls: failed to verify certificate: x509: certificate signed by unknown authority",
+    ),
+    "another cause": ("a" * 300 + ": b: c", "img: b: c"),
+    "short": ("not found", "not found"),
+}
+
+
+@pytest.mark.parametrize(("message", "cause"), PULLS.values(), ids=PULLS)
+def test_a_failed_pull_keeps_its_innermost_cause(message: str, cause: str) -> None:
+    assert pull_cause(message, "img") == cause
+
+
+def test_failure_target_is_a_verdict_before_the_last_pod_is_gone() -> None:
+    verdict = job_verdict(load("deadline_target")["job"])
+    assert verdict is not None
+    assert (verdict.outcome, verdict.reason) == ("failed", "DeadlineExceeded")
+
+
+def test_every_kind_has_patience_and_next_step() -> None:
+    assert set(PATIENCE_SECONDS) <= set(NEXT_STEPS)
+
+
+PLACEMENTS = {
+    "one each": (("pi-1", "pi-2", "pi-3"), ()),
+    "one Pi twice": (
+        ("pi-1", "pi-2", "pi-1"),
+        ("pi-1 ran 2 pods instead of 1", "pi-3 ran 0 pods instead of 1"),
+    ),
+    "a Pi of others": (
+        ("pi-1", "pi-2", "nas"),
+        ("nas ran 1 pods instead of 0", "pi-3 ran 0 pods instead of 1"),
+    ),
+    "none": ((), tuple(f"{name} ran 0 pods instead of 1" for name in PIS)),
+}
+
+
+@pytest.mark.parametrize(("nodes", "problems"), PLACEMENTS.values(), ids=PLACEMENTS)
+def test_placement(nodes: tuple[str, ...], problems: tuple[str, ...]) -> None:
+    pods = []
+    for index, (node, pod) in enumerate(zip(nodes, load("complete")["pods"], strict=False)):
+        pod["spec"]["nodeName"] = node
+        assert pod_state(pod).index == index
+        pods.append(pod_state(pod))
+    assert placement_problems(pods, PIS) == problems
+
+
+def test_complete_job_with_a_pi_used_twice_is_seen() -> None:
+    pods = [pod_state(pod) for pod in load("freed_pi_taken_again")["pods"]]
+    assert placement_problems(pods, PIS) == (
+        "pi-1 ran 2 pods instead of 1",
+        "pi-3 ran 0 pods instead of 1",
+    )
+
+
+PHASES = [
+    ("starting", ["waiting for a Pi", "starting (ContainerCreating)", "running"]),
+    ("exit_1", ["succeeded", "failed (exit code 1, Error)", "succeeded"]),
+    ("deadline_target", ["terminating"]),
+]
+
+
+@pytest.mark.parametrize(("state", "phases"), PHASES, ids=[row[0] for row in PHASES])
+def test_phase_in_words(state: str, phases: list[str]) -> None:
+    assert [pod_state(pod).phase for pod in load(state)["pods"]] == phases
+
+
+def test_only_a_container_that_ran_has_a_log() -> None:
+    missing, fine = load("command_missing")["pods"]
+    assert has_started(fine)
+    assert not has_started(load("image_unknown_first")["pods"][0])
+    assert termination_message(missing) is not None
+    assert termination_message(fine) is None
+
+
+def test_control_characters_of_a_message_never_reach_the_terminal() -> None:
+    state = load("image_unknown_first")
+    waiting = state["pods"][0]["status"]["containerStatuses"][0]["state"]["waiting"]
+    waiting["message"] = "not found\x1b[2J\nfatal: [pi-1]: fake \u202e line"
+    tracker = Tracker(state["job"], 2)
+    tracker.see_pod(state["pods"][0], at=1)
+    assert str(problem_of(tracker.ending(now=0))).isprintable()
+
+
+def test_copied_labels_make_no_pod_ours() -> None:
+    state = load("exit_1")
+    tracker = Tracker(state["job"], 3)
+    stranger = state["pods"][1]
+    stranger["metadata"]["ownerReferences"] = [{"kind": "Job", "uid": "another", "controller": True}]
+    assert not is_controlled_by(stranger, tracker.uid)
+    tracker.see_pod(stranger, at=1)
+    assert tracker.pods == []
+
+
+def test_pod_that_vanishes_while_it_runs_ends_the_trial() -> None:
+    tracker = track("exit_1_others_running")
+    tracker.see_pod(load("exit_1_others_running")["pods"][0], at=2, deleted=True)
+    tracker.ending(now=0)
+    assert "pod 0 on pi-1" in str(problem_of(tracker.ending(now=3)))
+
+
+def test_deleted_job_ends_the_trial() -> None:
+    tracker = track("starting")
+    tracker.see_job(tracker.job, at=2, deleted=True)
+    ending = tracker.ending(now=0)
+    assert ending is not None
+    assert ending.reason == "Deleted"
+
+
+def test_timeout_names_the_pods_that_are_late() -> None:
+    tracker = track("starting", expected=4)
+    tracker.silent["pi-3"] = "12:03:20"
+    ending = tracker.out_of_time(60)
+    assert problem_of(ending).what == (
+        "not finished after 60 s: pod 0 waiting for a Pi, pod 1 on pi-2 starting (ContainerCreating), "
+        "pod 2 on pi-3 running (pi-3 stopped answering at 12:03:20), 1 pods not created"
+    )
+    assert ending.pod_name == "pi-speedup-r1-2-abcde"

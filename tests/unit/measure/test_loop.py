@@ -1,0 +1,141 @@
+"""The loop: everything once and on disk, once more where it may pass, no further where it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from pi_speedup.measure.loop import Ended, measure
+from pi_speedup.model.plan import Plan, Slot
+from pi_speedup.model.trial import Measured, Trial
+from pi_speedup.problem import Interrupted, refuse
+from pi_speedup.store import RunStore
+from tests.unit.plan.factory import plan, trial
+
+
+@dataclass
+class Scripted:
+    """A driver whose trials go well, but for those that the script names by slot and attempt."""
+
+    of: Plan
+    script: dict[tuple[str, int], Callable[[Slot, int], Trial]] = field(default_factory=dict)
+    ran: list[str] = field(default_factory=list)
+
+    def run(self, slot: Slot, attempt: int) -> Measured:
+        self.ran.append(f"{slot.name}#{attempt}")
+        act = self.script.get((slot.name, attempt))
+        return Measured(
+            act(slot, attempt) if act else trial(self.of, slot, attempt=attempt), {"pod": "log\n"}
+        )
+
+
+@pytest.fixture
+def made() -> Plan:
+    return plan(rounds=2, long_rounds=0)
+
+
+@pytest.fixture
+def store(made: Plan, tmp_path: Path) -> RunStore:
+    sealed = RunStore(tmp_path / "runs" / "x")
+    sealed.seal(made)
+    return sealed
+
+
+def go(made: Plan, store: RunStore, driver: Scripted, lines: list[str] | None = None) -> Ended:
+    return measure(
+        made,
+        store,
+        {"job": driver, "base": driver},
+        (lines if lines is not None else []).append,
+        half_width_percent=lambda: None,
+        sleep=lambda seconds: None,
+    )
+
+
+def fails(made: Plan, passes_by_itself: bool) -> Callable[[Slot, int], Trial]:
+    return lambda slot, attempt: trial(
+        made, slot, "failed", attempt=attempt, passes_by_itself=passes_by_itself
+    )
+
+
+def interrupts(_slot: Slot, _attempt: int) -> Trial:
+    raise Interrupted("Ctrl-C")
+
+
+def names(store: RunStore) -> list[str]:
+    return [each.name for each in store.trials()]
+
+
+def test_all_is_measured_once_and_on_disk_with_its_logs(made: Plan, store: RunStore) -> None:
+    lines: list[str] = []
+    assert go(made, store, Scripted(made), lines) == Ended("complete")
+    assert names(store) == [slot.name for slot in made.slots]
+    assert (store.folder / "logs" / made.slots[0].name / "pod.log").read_text() == "log\n"
+    assert len(lines) == len(made.slots)
+    assert lines[0].startswith("warm-up")
+    assert lines[-1].startswith("round 2 of 2")
+
+
+def test_what_may_pass_by_itself_is_tried_once_more(made: Plan, store: RunStore) -> None:
+    slot = made.slots[2]
+    driver = Scripted(made, {(slot.name, 1): fails(made, True)})
+    lines: list[str] = []
+    assert go(made, store, driver, lines).why == "complete"
+    assert "  pod 0: failed; that may pass by itself: measuring this trial once more" in lines
+    assert names(store).count(f"{slot.name}.attempt-2") == 1
+    assert len(names(store)) == len(made.slots) + 1
+
+
+@pytest.mark.parametrize(
+    ("passes", "attempts"), [(True, 2), (False, 1)], ids=["fails twice", "cannot pass by itself"]
+)
+def test_a_failure_that_stays_ends_the_run_and_keeps_what_was_measured(
+    made: Plan, store: RunStore, passes: bool, attempts: int
+) -> None:
+    slot = made.slots[2]
+    driver = Scripted(made, {(slot.name, number): fails(made, passes) for number in (1, 2)})
+    lines: list[str] = []
+    ended = go(made, store, driver, lines)
+    assert ended.why == "failed"
+    assert str(ended.problem) == "pod 0: failed. Next: look"
+    # The line with which the run ends stands once.
+    assert not any("Next: " in line for line in lines)
+    assert [each.outcome for each in store.trials()] == ["ok", "ok"] + ["failed"] * attempts
+
+
+def test_an_interrupted_run_goes_on_where_it_was(made: Plan, store: RunStore) -> None:
+    slot = made.slots[3]
+    ended = go(made, store, Scripted(made, {(slot.name, 1): interrupts}))
+    assert ended.why == "interrupted"
+    assert str(ended.problem) == "run x: stopped by Ctrl-C"
+    later = Scripted(made)
+    assert go(made, store, later) == Ended("complete")
+    assert later.ran == [f"{slot.name}#2", *(f"{each.name}#1" for each in made.slots[4:])]
+    assert sum(each.outcome == "ok" for each in store.trials()) == len(made.slots)
+
+
+def test_a_finished_run_measures_nothing(made: Plan, store: RunStore) -> None:
+    go(made, store, Scripted(made))
+    again = Scripted(made)
+    assert go(made, store, again) == Ended("complete")
+    assert again.ran == []
+
+
+def test_a_cluster_taken_by_another_run_ends_this_one(made: Plan, store: RunStore) -> None:
+    def taken() -> None:
+        raise refuse("the cluster", "another run measures there", "wait for it")
+
+    driver = Scripted(made)
+    ended = measure(
+        made,
+        store,
+        {"job": driver, "base": driver},
+        lambda line: None,
+        half_width_percent=lambda: None,
+        still_ours=taken,
+        sleep=lambda seconds: None,
+    )
+    assert (ended.why, driver.ran) == ("failed", [])

@@ -1,0 +1,207 @@
+"""What a door finds out before anything is done: each mistake is one line, in the words that were typed."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pi_speedup.plan.opening import Door, Here, Inventory, Opened, open_door
+from pi_speedup.problem import ProblemError
+from pi_speedup.store import RunStore
+from tests.unit.plan import factory
+
+GOOD = Inventory(pis=["pi-1", "pi-2", "pi-3"], base=["pi-1"])
+WITH_SERVER = replace(GOOD, server=["pi-2"])
+SHA = "0" * 64
+
+
+def here(folder: Path, **environment: str) -> Here:
+    return Here(folder / "clone", environment, folder / "home", "20261125-120000", 0xBEEF)
+
+
+def opened(folder: Path, inventory: Inventory = GOOD, door: Door = "benchmark", **settings: object) -> Opened:
+    given = {f"benchmark_{name}": value for name, value in settings.items()}
+    return open_door(door, given, inventory, here(folder), worker_sha256=SHA)
+
+
+def limited(limit: str, *reached: str, server: list[str] | None = None) -> Inventory:
+    return replace(GOOD, limit=limit, reached=reached, server=server)
+
+
+MISTAKES: dict[str, tuple[Inventory, str]] = {
+    "no group pis": (replace(GOOD, pis=None), r"inventory: there is no group `pis`\. Next: "),
+    "empty group pis": (replace(GOOD, pis=[]), r"inventory: the group `pis` is empty\. Next: "),
+    "no group base": (replace(GOOD, base=None), r"inventory: there is no group `base`\. Next: "),
+    "empty group base": (replace(GOOD, base=[]), r"inventory: the group `base` is empty\. Next: "),
+    "two base Pis": (
+        replace(GOOD, base=["pi-1", "pi-3"]),
+        r"inventory: the group `base` has 2 Pis \(pi-1, pi-3\).*Next: leave one",
+    ),
+    "base Pi that is none of the Pis": (
+        replace(GOOD, base=["pi-9"]),
+        r"pi-9: in the group `base`, but not in `pis`\. Next: ",
+    ),
+    "Pi named twice": (
+        replace(GOOD, pis=["pi-1", "pi-2", "pi-1"]),
+        r"pi-1: named twice in the group `pis`\. Next: ",
+    ),
+    "Pi named as no node can be": (
+        replace(GOOD, pis=["pi-1", "Pi 2"]),
+        r"Pi 2: not the name of a node\. Next: ",
+    ),
+    "limit that leaves Pis out": (
+        limited("pi-2", "pi-2"),
+        r"--limit pi-2: leaves pi-1, pi-3 out\. Next: take them out of the inventory",
+    ),
+    "limit that leaves the server out": (
+        limited("pis", "localhost", "pi-1", "pi-2", "pi-3", server=["k3s"]),
+        r"--limit pis: leaves k3s out\. Next: take it out of the inventory",
+    ),
+    "limit that leaves this machine out": (
+        limited("pis", "pi-1", "pi-2", "pi-3"),
+        r"--limit pis: leaves this machine \(localhost\) out\. Next: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("door", ["benchmark", "cleanup"])
+@pytest.mark.parametrize(("inventory", "line"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_in_the_inventory_is_one_line(
+    tmp_path: Path, door: Door, inventory: Inventory, line: str
+) -> None:
+    with pytest.raises(ProblemError) as caught:
+        opened(tmp_path, inventory, door)
+    assert re.match(line, str(caught.value))
+
+
+def test_a_limit_that_leaves_all_is_well(tmp_path: Path) -> None:
+    inventory = limited("all,localhost", "localhost", "pi-1", "pi-2", "pi-3")
+    assert opened(tmp_path, inventory).pis == ("pi-1", "pi-2", "pi-3")
+
+
+def test_check_mode_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ProblemError, match=r"^--check: .*Next: run it without"):
+        open_door("benchmark", {}, GOOD, here(tmp_path), check_mode=True)
+
+
+def test_a_new_run_is_named_by_time_and_chance(tmp_path: Path) -> None:
+    run = opened(tmp_path)
+    assert run.id == "20261125-120000-beef"
+    assert run.dir == str(tmp_path / "clone/runs/20261125-120000-beef")
+    assert not run.continues
+    assert not Path(run.dir).exists()
+
+
+FOLDERS = {
+    "none": ("", "clone/runs"),
+    "relative, to the project": ("other/runs", "clone/other/runs"),
+    "of the home": ("~/runs", "home/runs"),
+    "absolute": ("/srv/runs", "/srv/runs"),
+}
+
+
+@pytest.mark.parametrize(("given", "expected"), FOLDERS.values(), ids=FOLDERS)
+def test_the_folder_of_the_runs(tmp_path: Path, given: str, expected: str) -> None:
+    assert opened(tmp_path, runs_dir=given).runs_dir == str(tmp_path / expected)
+
+
+KUBECONFIGS: dict[str, tuple[str, dict[str, str], Inventory, str, str]] = {
+    "given": ("/a/config", {"KUBECONFIG": "/b"}, WITH_SERVER, "/a/config", ""),
+    "given, of the home": ("~/config", {}, GOOD, "home/config", ""),
+    "of the environment": ("", {"KUBECONFIG": "/b"}, WITH_SERVER, "/b", ""),
+    "fetched": ("", {}, WITH_SERVER, "clone/runs/x/private/kubeconfig", "pi-2"),
+    "the usual": ("", {}, GOOD, "home/.kube/config", ""),
+    "the usual, with an empty group server": (
+        "",
+        {"KUBECONFIG": ""},
+        replace(GOOD, server=[]),
+        "home/.kube/config",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "environment", "inventory", "path", "fetch_from"), KUBECONFIGS.values(), ids=KUBECONFIGS
+)
+def test_the_kubeconfig_is_chosen_once(
+    tmp_path: Path, given: str, environment: dict[str, str], inventory: Inventory, path: str, fetch_from: str
+) -> None:
+    settings = {"benchmark_kubeconfig": given, "benchmark_run_id": "x"}
+    run = open_door("benchmark", settings, inventory, here(tmp_path, **environment), worker_sha256=SHA)
+    assert (run.kubeconfig, run.fetch_from) == (str(tmp_path / path), fetch_from)
+
+
+def test_several_kubeconfigs_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ProblemError, match=r"^\$KUBECONFIG: names several files\. Next: "):
+        open_door("benchmark", {}, GOOD, here(tmp_path, KUBECONFIG="/a:/b"))
+
+
+def sealed(folder: Path, rounds_done: int = 0, **settings: Any) -> RunStore:
+    """Seal a plan as run x, with so many rounds measured."""
+    store = RunStore(folder / "clone/runs/x")
+    plan = factory.plan(**settings)
+    store.seal(plan)
+    for trial in factory.first_rounds(plan, rounds_done) if rounds_done else ():
+        store.add(trial)
+    return store
+
+
+def test_an_unfinished_run_goes_on(tmp_path: Path) -> None:
+    sealed(tmp_path, rounds_done=2)
+    assert opened(tmp_path, run_id="x").continues
+
+
+def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
+    sealed(tmp_path)
+    with pytest.raises(ProblemError, match=r"benchmark_samples_per_process .*10000000.* 5000.*Next: "):
+        opened(tmp_path, run_id="x", samples_per_process=5000)
+
+
+def test_a_complete_run_is_refused_once_its_report_is_made(tmp_path: Path) -> None:
+    store = sealed(tmp_path, rounds_done=2, rounds=2)
+    # Killed between the last trial and the report: going on makes the report.
+    assert opened(tmp_path, run_id="x", rounds=2).continues
+    store.write({"report.json": "{}"})
+    with pytest.raises(ProblemError, match=r"^run x: it is complete\. Next: ansible-playbook report.yml"):
+        opened(tmp_path, run_id="x", rounds=2)
+
+
+def test_a_complete_run_with_the_report_of_its_first_half_goes_on(tmp_path: Path) -> None:
+    store = sealed(tmp_path, rounds_done=2, rounds=2)
+    store.write({"report.json": "{}"})
+    os.utime(store.folder / "report.json", ns=(1, 1))
+    assert opened(tmp_path, run_id="x", rounds=2).continues
+
+
+def test_a_run_that_broke_off_before_its_plan_begins_anew(tmp_path: Path) -> None:
+    RunStore(tmp_path / "clone/runs/x").write({"nodes.json": "{}", "hosts/pi-1.before.json": "{}"})
+    assert not opened(tmp_path, run_id="x").continues
+
+
+def test_a_folder_of_others_is_refused(tmp_path: Path) -> None:
+    RunStore(tmp_path / "clone/runs/x").write({"thesis.txt": ""})
+    with pytest.raises(
+        ProblemError, match=r"/runs/x: not the folder of a run, it holds thesis\.txt\. Next: "
+    ):
+        opened(tmp_path, run_id="x")
+
+
+def test_the_report_door_needs_no_inventory_and_takes_the_latest(tmp_path: Path) -> None:
+    store = sealed(tmp_path)
+    store.link_as_latest()
+    run = opened(tmp_path, Inventory(pis=None, base=None), "report")
+    assert (run.id, run.dir) == ("x", str(store.folder))
+
+
+@pytest.mark.parametrize(
+    ("run_id", "what"), [("", "no run yet"), ("y", "no such run")], ids=["latest", "named"]
+)
+def test_the_report_of_a_run_that_is_not_there(tmp_path: Path, run_id: str, what: str) -> None:
+    with pytest.raises(ProblemError, match=rf"{what}\. Next: "):
+        opened(tmp_path, GOOD, "report", run_id=run_id)

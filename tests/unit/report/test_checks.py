@@ -1,0 +1,668 @@
+"""Each check: what it flags and how that weighs, what it cannot look at, and that clean runs pass it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pi_speedup.model.node import Nodes
+from pi_speedup.model.report import Check
+from pi_speedup.model.trial import Event, Outage
+from pi_speedup.problem import Problem
+from pi_speedup.report.checks import CHECKS, run_checks
+from pi_speedup.report.evidence import Contents, Evidence
+from pi_speedup.report.replay import seed_of, stretch_of
+from tests.unit.report import factory
+from tests.unit.report.factory import Draft
+
+DOCS = Path(__file__).resolve().parents[3] / "docs/report.md"
+
+
+def checks_of(contents: Contents) -> dict[str, Check]:
+    """Return all checks of a run by their codes."""
+    return {check.code: check for check in run_checks(Evidence(contents))}
+
+
+def looked_at(defect: factory.Defect | None = None, **how: Any) -> Contents:
+    """Return a run of three Pis that were looked at before and after."""
+    plan = how.pop("of", None) or factory.plan()
+    hosts = how.pop("hosts", None)
+    return factory.contents(plan, hosts=factory.hosts(plan) if hosts is None else hosts, defect=defect, **how)
+
+
+def in_round(number: int, change: Callable[[Draft], object], base: bool | None = None) -> factory.Defect:
+    """Return a defect of one round's trials, of those on one side only if base says so."""
+
+    def defect(draft: Draft) -> None:
+        if draft.slot.round == number and base in (None, draft.base):
+            change(draft)
+
+    return defect
+
+
+def pod(change: Callable[[factory.WorkerDraft], object], number: int = 1) -> Callable[[Draft], object]:
+    """Return what changes one worker of a trial."""
+    return lambda draft: change(draft.workers[number])
+
+
+def always(
+    change: Callable[[factory.WorkerDraft], object], pi: str, base: bool | None = None
+) -> factory.Defect:
+    """Return a defect of one Pi in all rounds."""
+
+    def defect(draft: Draft) -> None:
+        for worker in draft.workers:
+            if worker.pi == pi and base in (None, draft.base):
+                change(worker)
+
+    return defect
+
+
+def every(change: Callable[[factory.WorkerDraft, Draft], object]) -> factory.Defect:
+    """Return a defect of all workers, which may look at their trial."""
+
+    def defect(draft: Draft) -> None:
+        for worker in draft.workers:
+            change(worker, draft)
+
+    return defect
+
+
+def put(**values: Any) -> Callable[[Any], None]:
+    """Return what sets fields."""
+
+    def change(target: Any) -> None:
+        for name, value in values.items():
+            setattr(target, name, value)
+
+    return change
+
+
+def slower(by: float) -> Callable[[factory.WorkerDraft], None]:
+    """Return what makes a worker slower."""
+
+    def change(worker: factory.WorkerDraft) -> None:
+        worker.seconds *= 1 + by
+
+    return change
+
+
+def drifting(draft: Draft) -> None:
+    """Make Pis together slower from round to round."""
+    if not draft.base:
+        for worker in draft.workers:
+            worker.seconds *= 1 + 0.05 * draft.slot.round
+
+
+def warm_after_a_job(draft: Draft) -> None:
+    """Make the base case slower where it comes after the Job of its round."""
+    if draft.cell.name == "alone" and draft.slot.position > 0:
+        draft.workers[0].seconds *= 1.15
+
+
+def two_pods_on_one_pi(draft: Draft) -> None:
+    """Let the second pod run on the first Pi."""
+    draft.workers[1].pi = draft.workers[0].pi
+
+
+def too_soon(draft: Draft) -> None:
+    """Let a trial begin before the one before it had ended."""
+    draft.started_ns -= 8_000_000_000
+
+
+def much_too_soon(draft: Draft) -> None:
+    """Let a trial of the fourth round begin before the run."""
+    draft.started_ns = factory.EPOCH_NS - 10**12
+
+
+def one_more_in_the_stretch(draft: Draft) -> None:
+    """Let the second pod count one of its first points too many."""
+    seed = seed_of(factory.RUN, f"{draft.slot.name}.1.1.0")
+    first, *others = stretch_of(seed, 250)
+    draft.workers[1].process = {"stretch": (first + 1, *others)}
+
+
+def failing(draft: Draft) -> None:
+    """Let a trial fail."""
+    draft.outcome = "failed"
+    draft.problem = Problem(subject="pi-2", what="cordoned", next_step="kubectl uncordon pi-2")
+
+
+QUOTA = factory.plan(cpu_limit_cores=0.5)
+SHORT = factory.plan(samples_per_process=1_000_000)
+ONE = factory.plan(1)
+
+FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
+    "two pods on one Pi": (
+        lambda: looked_at(in_round(3, two_pods_on_one_pi, base=False)),
+        "one_pod_per_pi",
+        "invalid",
+        "together-3 in round 3 ran on pi-1, pi-1, pi-3, planned: pi-1, pi-2, pi-3",
+    ),
+    "a worker that calls its Pi otherwise": (
+        lambda: looked_at(in_round(3, pod(put(report={"node": "nas"})), base=False)),
+        "one_pod_per_pi",
+        "invalid",
+        "the cluster says pi-2, the worker says nas",
+    ),
+    "a pod got too little CPU": (
+        lambda: looked_at(in_round(3, pod(put(cpu_share=0.8)), base=False)),
+        "starved",
+        "doubtful",
+        "pi-2 in together-3 in round 3 got 0.80 of its 1.00 cores",
+    ),
+    "a base case got too little CPU": (
+        lambda: looked_at(always(put(cpu_share=0.93), "pi-1", base=True)),
+        "starved",
+        "doubtful",
+        "pi-1 in alone in round 1 got 0.93 of its 1.00 cores",
+    ),
+    "more than one thread can use": (
+        lambda: looked_at(in_round(3, pod(put(cpu_share=1.05)), base=False)),
+        "over_budget",
+        "invalid",
+        "One thread cannot do that",
+    ),
+    "a quota that nothing enforced": (
+        lambda: looked_at(always(put(limit=0.5, cpu_share=0.9), "pi-2"), of=QUOTA),
+        "over_budget",
+        "doubtful",
+        "used 0.90 cores, its limit is 0.50",
+    ),
+    "no point inside, alone": (
+        lambda: looked_at(in_round(2, pod(put(process={"inside": 0, "stretch": (0,) * 4}), 0), base=True)),
+        "counts",
+        "invalid",
+        "pi-1 in alone in round 2: 0 of 10,000,000 inside",
+    ),
+    "pi is four": (
+        lambda: looked_at(
+            in_round(2, pod(put(process={"inside": 10_000_000, "stretch": (250,) * 4})), base=False)
+        ),
+        "counts",
+        "invalid",
+        "pi = 4.000000",
+    ),
+    "a stream of another trial": (
+        lambda: looked_at(in_round(2, pod(put(report={"stream": "r001-00-alone.1.0"})), base=False)),
+        "streams",
+        "invalid",
+        "drew from stream r001-00-alone.1.0.0, not r002-00-together-3.1.1.0",
+    ),
+    "a seed shifted by one": (
+        lambda: looked_at(in_round(2, pod(put(process={"rng_seed": "1"})), base=False)),
+        "streams",
+        "invalid",
+        "seed 1 is not that of its stream",
+    ),
+    "a first count changed by one": (
+        lambda: looked_at(in_round(2, one_more_in_the_stretch, base=False)),
+        "replay",
+        "invalid",
+        "pi-2 in together-3 in round 2 counted ",
+    ),
+    "a stream drawn twice": (
+        lambda: looked_at(always(put(process={"rng_seed": "0a"}), "pi-2")),
+        "duplicate_streams",
+        "doubtful",
+        "share seed 000000000000000a",
+    ),
+    "a clock was set": (
+        lambda: looked_at(in_round(3, pod(put(clock_step=0.5)), base=False)),
+        "clocks_disagree",
+        "doubtful",
+        "the clock of pi-2 in together-3 in round 3 was set meanwhile",
+    ),
+    "a makespan longer than the Job": (
+        lambda: looked_at(in_round(3, put(wall=5.0), base=False)),
+        "clocks_disagree",
+        "invalid",
+        "the makespan is longer than the whole Job",
+    ),
+    "a base case longer than its command": (
+        lambda: looked_at(in_round(3, put(wall=5.0, spent=30.0), base=True)),
+        "clocks_disagree",
+        "invalid",
+        "the worker took longer than the whole trial",
+    ),
+    "a wall time longer than its trial": (
+        lambda: looked_at(in_round(3, put(spent=5.0), base=True)),
+        "clocks_disagree",
+        "invalid",
+        "its wall time is longer than what it cost the run",
+    ),
+    "a pod that waited": (
+        lambda: looked_at(in_round(3, pod(put(start=3.0)), base=False)),
+        "late_start",
+        "doubtful",
+        "pi-2 in together-3 in round 3 started",
+    ),
+    "trials of a second": (
+        lambda: looked_at(of=SHORT),
+        "short_run",
+        "doubtful",
+        "benchmark_samples_per_process",
+    ),
+    "an image pulled inside": (
+        lambda: looked_at(in_round(3, pod(put(pulled=0.7)), base=False)),
+        "pulled_inside",
+        "doubtful",
+        "pi-2 in together-3 in round 3 pulled its image",
+    ),
+    "an outage": (
+        lambda: looked_at(
+            in_round(
+                3,
+                put(outages=(Outage(what="the API", began_seconds=2.0, lasted_seconds=20.0),)),
+                base=False,
+            )
+        ),
+        "outages",
+        "doubtful",
+        "the API was away for 20.0 s (together-3 in round 3)",
+    ),
+    "a warning": (
+        lambda: looked_at(
+            in_round(
+                3,
+                put(
+                    events=(
+                        Event(
+                            reason="FailedMount",
+                            message="no configmap",
+                            subject="pod x",
+                            first_seen=None,
+                            last_seen=None,
+                            count=1,
+                        ),
+                    )
+                ),
+            )
+        ),
+        "warnings",
+        "none",
+        "FailedMount: no configmap",
+    ),
+    "a base case beside the Job": (
+        lambda: looked_at(in_round(3, too_soon)),
+        "overlap",
+        "invalid",
+        "overlap by",
+    ),
+    "clocks apart, corrected": (
+        lambda: looked_at(
+            hosts=factory.hosts(factory.plan(), {"clock_offset_seconds": 0.8}, {"clock_offset_seconds": 0.8}),
+            clocks={"pi-2": 0.8},
+        ),
+        "clock_offset",
+        "none",
+        "pi-2 is 0.800 s",
+    ),
+    "a clock that moved": (
+        lambda: looked_at(hosts=factory.hosts(factory.plan(), {}, {"clock_offset_seconds": 0.8})),
+        "clock_offset",
+        "doubtful",
+        "the clock of pi-2 moved by 0.80 s",
+    ),
+    "another Pi worked alone": (
+        lambda: looked_at(in_round(3, pod(put(pi="pi-2"), 0), base=True)),
+        "base_pi",
+        "invalid",
+        "ran on pi-2",
+    ),
+    "no container": (
+        lambda: looked_at(always(put(runtime="process", limit=None, image=None), "pi-1", base=True)),
+        "base_runtime",
+        "none",
+        "a plain process",
+    ),
+    "another image by name": (
+        lambda: looked_at(always(put(image="python:3.12"), "pi-1", base=True)),
+        "image_differs",
+        "doubtful",
+        "pi-1 alone had python:3.12",
+    ),
+    "another image by digest": (
+        lambda: looked_at(always(put(image_ids=("python@sha256:" + "5e" * 32,)), "pi-3")),
+        "image_differs",
+        "doubtful",
+        "the pod on pi-3 had manifest sha256:5e5e",
+    ),
+    "another Python": (
+        lambda: looked_at(always(put(report={"python_version": "3.11.2"}), "pi-1", base=True)),
+        "python_differs",
+        "invalid",
+        "pi-1 alone had CPython 3.11.2",
+    ),
+    "another patch release": (
+        lambda: looked_at(always(put(report={"python_version": "3.9.2"}), "pi-3")),
+        "python_differs",
+        "doubtful",
+        "the pod on pi-3 had CPython 3.9.2",
+    ),
+    "another machine": (
+        lambda: looked_at(always(put(report={"machine": "x86_64"}), "pi-3")),
+        "machine_differs",
+        "invalid",
+        "the pod on pi-3 had x86_64",
+    ),
+    "another limit": (
+        lambda: looked_at(always(put(limit=0.5), "pi-3")),
+        "cpu_limit_differs",
+        "invalid",
+        "the pod on pi-3 had a limit of 0.5",
+    ),
+    "a process beyond the pods' quota": (
+        lambda: looked_at(
+            every(
+                lambda worker, draft: put(
+                    limit=None if draft.base else 0.5, cpu_share=0.99 if draft.base else 0.5
+                )(worker)
+            ),
+            of=QUOTA,
+        ),
+        "cpu_limit_differs",
+        "invalid",
+        "pi-1 in alone in round 1 used 0.99 cores",
+    ),
+    "another Python from round 4 on": (
+        lambda: looked_at(
+            every(
+                lambda worker, draft: put(
+                    report={"python_version": "3.9.26" if draft.slot.round > 3 else "3.9.25"}
+                )(worker)
+            )
+        ),
+        "rounds_alike",
+        "invalid",
+        "pi-1 alone had Python CPython 3.9.25 in round 1, 2, 3 and CPython 3.9.26 in round 4, 5, 6, 7",
+    ),
+    "another kernel afterwards": (
+        lambda: looked_at(hosts=factory.hosts(factory.plan(), {}, {"kernel": "6.18"})),
+        "rounds_alike",
+        "invalid",
+        "pi-2 had another kernel before than after",
+    ),
+    "another model": (
+        lambda: looked_at(
+            hosts=factory.hosts(factory.plan(), both={"model": "Raspberry Pi 3 Model B Rev 1.2"})
+        ),
+        "model_differs",
+        "doubtful",
+        "pi-2 had Raspberry Pi 3 Model B",
+    ),
+    "more processes than cores": (
+        lambda: looked_at(
+            of=(plan := factory.plan(processes_per_pi=4)), nodes=factory.all_nodes(plan, cores=2)
+        ),
+        "cores",
+        "doubtful",
+        "pi-1 has 2 and runs 4",
+    ),
+    "another governor": (
+        lambda: looked_at(hosts=factory.hosts(factory.plan(), both={"governors": ("powersave",)})),
+        "governor_differs",
+        "doubtful",
+        "pi-2 had powersave",
+    ),
+    "another kernel": (
+        lambda: looked_at(nodes=_with_another_kernel()),
+        "system_differs",
+        "none",
+        "pi-3 had 6.6.1",
+    ),
+    "throttled meanwhile": (
+        lambda: looked_at(hosts=factory.hosts(factory.plan(), {}, {"throttled": 0x40000})),
+        "throttled",
+        "doubtful",
+        "pi-2 during the run: throttled",
+    ),
+    "under-voltage now": (
+        lambda: looked_at(
+            hosts=factory.hosts(factory.plan(), {"throttled": 0x50005}, {"throttled": 0x50005})
+        ),
+        "throttled",
+        "doubtful",
+        "pi-2 before the run: under-voltage, throttled",
+    ),
+    "hot": (
+        lambda: looked_at(hosts=factory.hosts(factory.plan(), {}, {"temperature_celsius": 83.2})),
+        "temperature",
+        "doubtful",
+        "pi-2 had 83 °C",
+    ),
+    "busy before": (
+        lambda: looked_at(hosts=factory.hosts(factory.plan(), {"load_1_minute": 3.9})),
+        "load",
+        "doubtful",
+        "pi-2 had a load of 3.9 on 4 cores",
+    ),
+    "a few rounds only": (
+        lambda: looked_at(of=factory.plan(rounds=3)),
+        "precision",
+        "doubtful",
+        "no interval: 3 rounds complete",
+    ),
+    "much noise": (lambda: looked_at(noise=0.2), "precision", "doubtful", "% to each side"),
+    "a slow Pi": (
+        lambda: looked_at(always(slower(0.3), "pi-3")),
+        "imbalance",
+        "doubtful",
+        "pi-3 took",
+    ),
+    "a Pi that is a little slower": (
+        lambda: looked_at(always(slower(0.07), "pi-3")),
+        "imbalance",
+        "none",
+        "pi-3 took",
+    ),
+    "a slow Pi in one round": (
+        lambda: looked_at(always(slower(0.3), "pi-3"), of=factory.plan(rounds=1)),
+        "imbalance",
+        "doubtful",
+        "pi-3 took",
+    ),
+    "a base case that was slowed": (
+        lambda: looked_at(always(slower(0.15), "pi-1", base=True)),
+        "superlinear",
+        "doubtful",
+        "efficiency 11",
+    ),
+    "longer is slower": (
+        lambda: looked_at(
+            lambda draft: slower(0.12)(draft.workers[0]) if draft.cell.name == "alone-long" else None
+        ),
+        "proportionality",
+        "doubtful",
+        "one Pi needs +1",
+    ),
+    "slower after a Job": (lambda: looked_at(warm_after_a_job), "control", "doubtful", "one Pi takes +1"),
+    "Pis that slow down together": (lambda: looked_at(drifting), "drift", "doubtful", "it changed by -"),
+    "rounds in another order": (
+        lambda: looked_at(in_round(4, much_too_soon)),
+        "order_done",
+        "invalid",
+        "r004-00-together-3 began before r003-",
+    ),
+    "stopped": (lambda: looked_at(rounds=5), "incomplete", "none", "5 of 7 rounds; broken off before"),
+    "a trial failed": (
+        lambda: looked_at(in_round(7, failing, base=False)),
+        "failed_attempts",
+        "none",
+        "failed (pi-2: cordoned)",
+    ),
+}
+
+
+def _with_another_kernel() -> Nodes:
+    nodes = factory.all_nodes(factory.plan())
+    other = nodes.nodes[2].model_copy(update={"kernel_version": "6.6.1"})
+    return nodes.model_copy(update={"nodes": (*nodes.nodes[:2], other)})
+
+
+@pytest.mark.parametrize(("make", "code", "effect", "words"), FLAGGED.values(), ids=FLAGGED)
+def test_what_misleads_is_flagged(make: Callable[[], Contents], code: str, effect: str, words: str) -> None:
+    found = checks_of(make())[code]
+    assert (found.status, found.effect) == ("flag", effect), found.found
+    assert words in found.found
+
+
+def test_each_check_can_flag() -> None:
+    assert {code for _, code, _, _ in FLAGGED.values()} == {entry.code for entry in CHECKS}
+
+
+def test_each_check_has_its_row_in_the_documentation() -> None:
+    section = DOCS.read_text("utf-8").split("\n## The checks\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([a-z_]+)` \|", section, re.MULTILINE)
+    assert rows == [entry.code for entry in CHECKS]
+
+
+UNKNOWN: dict[str, tuple[Callable[[], Contents], set[str]]] = {
+    "the Pis were not looked at": (
+        lambda: factory.contents(),
+        {"throttled", "temperature", "load", "clock_offset", "model_differs", "governor_differs"},
+    ),
+    "throttled before the run, and bits stay": (
+        lambda: looked_at(
+            hosts=factory.hosts(factory.plan(), {"throttled": 0x50000}, {"throttled": 0x50000})
+        ),
+        {"throttled"},
+    ),
+    "a Pi tells nothing": (
+        lambda: looked_at(
+            hosts=factory.hosts(
+                factory.plan(),
+                both={
+                    "throttled": None,
+                    "temperature_celsius": None,
+                    "load_1_minute": None,
+                    "model": None,
+                    "governors": (),
+                },
+            )
+        ),
+        {"throttled", "temperature", "load", "model_differs", "governor_differs"},
+    ),
+    "the cluster tells nothing": (
+        lambda: factory.contents(nodes=Nodes(nodes=(), not_in_inventory=())),
+        {
+            "system_differs",
+            "cores",
+            "throttled",
+            "temperature",
+            "load",
+            "clock_offset",
+            "model_differs",
+            "governor_differs",
+        },
+    ),
+    "one round": (
+        lambda: looked_at(of=factory.plan(rounds=1)),
+        {"superlinear", "proportionality", "control", "drift"},
+    ),
+    "one round of nine Pis": (
+        lambda: looked_at(of=factory.plan(9, rounds=1)),
+        {"superlinear", "proportionality", "control", "drift", "imbalance"},
+    ),
+    "one Pi": (lambda: looked_at(of=factory.plan(1)), {"proportionality"}),
+    "a base case without image": (
+        lambda: looked_at(always(put(runtime="process", limit=None, image=None), "pi-1", base=True)),
+        {"image_differs"},
+    ),
+    "pulled for the pods, built for Docker": (
+        lambda: looked_at(always(put(image_ids=("sha256:" + "c0" * 32,)), "pi-1", base=True)),
+        {"image_differs"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "codes"), UNKNOWN.values(), ids=UNKNOWN)
+def test_what_cannot_be_looked_at_is_unknown(make: Callable[[], Contents], codes: set[str]) -> None:
+    assert {check.code for check in checks_of(make()).values() if check.status == "unknown"} == codes
+
+
+def test_nothing_is_known_before_a_round_is_complete() -> None:
+    found = checks_of(looked_at(rounds=0))
+    passes = {code for code, check in found.items() if check.status == "pass"}
+    assert passes == {
+        "failed_attempts",
+        "model_differs",
+        "cores",
+        "governor_differs",
+        "system_differs",
+        "throttled",
+        "temperature",
+        "load",
+    }
+    assert found["incomplete"].status == "flag"
+
+
+WELL: dict[str, Callable[[], Contents]] = {
+    "three Pis": lambda: looked_at(noise=0.01),
+    "one Pi": lambda: looked_at(of=ONE, noise=0.01),
+    "eight Pis, much noise": lambda: looked_at(of=factory.plan(8), noise=0.04),
+    "all cores": lambda: looked_at(of=factory.plan(processes_per_pi=4), noise=0.01),
+    "a sweep": lambda: looked_at(of=factory.plan(4, sweep=True, rounds=5), noise=0.01),
+    "a quota well used": lambda: looked_at(
+        every(lambda worker, _: put(limit=0.5, cpu_share=0.47)(worker)), of=QUOTA
+    ),
+    "Docker names the image otherwise": lambda: looked_at(
+        always(put(image="docker.io/library/python:3.9"), "pi-1", base=True)
+    ),
+    "Docker knows the image by more names": lambda: looked_at(
+        always(put(image_ids=("python@sha256:" + "5e" * 32, factory.MANIFEST)), "pi-1", base=True)
+    ),
+    "stopped by its width": lambda: looked_at(of=factory.plan(target_percent=5), rounds=5),
+}
+
+
+@pytest.mark.parametrize("make", WELL.values(), ids=WELL)
+def test_a_clean_run_has_no_flag(make: Callable[[], Contents]) -> None:
+    assert [check for check in checks_of(make()).values() if check.status == "flag"] == []
+
+
+def test_what_was_seen_is_said_with_what_would_have_been() -> None:
+    found = checks_of(looked_at(noise=0.02))
+    for code in ("imbalance", "superlinear", "proportionality", "control", "drift", "late_start"):
+        size = found[code].could_have_seen_percent
+        assert size is not None and 1 < size < 40, code
+    quiet, loud = (checks_of(looked_at(noise=noise))["control"] for noise in (0.005, 0.05))
+    assert quiet.could_have_seen_percent is not None and loud.could_have_seen_percent is not None
+    assert quiet.could_have_seen_percent < loud.could_have_seen_percent
+
+
+@pytest.mark.parametrize(
+    ("code", "defect"),
+    [
+        ("imbalance", lambda by: always(slower(by), "pi-3")),
+        (
+            "proportionality",
+            lambda by: (
+                lambda draft: slower(by)(draft.workers[0]) if draft.cell.name == "alone-long" else None
+            ),
+        ),
+        (
+            "late_start",
+            lambda by: in_round(3, lambda draft: put(start=1 + 10 * by)(draft.workers[2]), base=False),
+        ),
+    ],
+    ids=["imbalance", "proportionality", "late start"],
+)
+def test_a_check_sees_what_it_says_it_sees(code: str, defect: Callable[[float], factory.Defect]) -> None:
+    runs, full, half = 60, 0, 0
+    for seed in range(runs):
+        size = checks_of(factory.contents(noise=0.02, seed=seed))[code].could_have_seen_percent
+        assert size is not None
+        full += (
+            checks_of(factory.contents(noise=0.02, seed=seed, defect=defect(size / 100)))[code].status
+            == "flag"
+        )
+        half += (
+            checks_of(factory.contents(noise=0.02, seed=seed, defect=defect(size / 200)))[code].status
+            == "flag"
+        )
+    assert full >= 0.9 * runs and half < 0.6 * runs

@@ -1,0 +1,63 @@
+"""Clocks that disagree: corrected by what was measured, with what stays uncertain."""
+
+from __future__ import annotations
+
+import pytest
+
+from pi_speedup.report.clocks import Clocks, Reading, Span, makespan
+
+S = 1_000_000_000
+
+
+def _clocks(*readings: Reading) -> Clocks:
+    return Clocks({"pi-1": readings}, ["pi-1"])
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"),
+    [
+        (0, (S, S // 10)),
+        (50, (2 * S, S // 5)),
+        (100, (3 * S, 3 * S // 10)),
+        (-9, (S, S // 10)),
+        (999, (3 * S, 3 * S // 10)),
+    ],
+    ids=["before", "half way", "after", "earlier", "later"],
+)
+def test_offsets_are_linear_between_two_looks(at: int, expected: tuple[int, int]) -> None:
+    clocks = _clocks(Reading(1000 * S, S, S // 10), Reading(1100 * S, 3 * S, 3 * S // 10))
+    assert clocks.at("pi-1", (1000 + at) * S) == pytest.approx(expected)
+
+
+def test_one_look_serves_all_the_time() -> None:
+    assert _clocks(Reading(1000 * S, 7, 3)).at("pi-1", 5000 * S) == (7, 3)
+
+
+def test_nothing_is_corrected_unless_all_are_known() -> None:
+    clocks = Clocks({"pi-1": [Reading(1, S, 1)], "pi-2": []}, ["pi-1", "pi-2"])
+    assert not clocks.corrected
+    assert clocks.span("pi-1", 10 * S, 20 * S, 10 * S) == Span(10 * S, 20 * S, 0)
+
+
+def test_a_clock_that_is_ahead_is_set_back() -> None:
+    clocks = _clocks(Reading(1, 2 * S, 5))
+    assert clocks.span("pi-1", 10 * S, 20 * S, 10 * S) == Span(8 * S, 18 * S, 5)
+
+
+SPANS = {
+    "one worker needs one clock": ([Span(0, 10, 5)], None, (10, 10, 10)),
+    "the same Pi first and last, unless clocks are off": (
+        [Span(0, 20, 5), Span(5, 12, 5)],
+        None,
+        (20, 20, 25),
+    ),
+    "one first, another last": ([Span(0, 10, 1), Span(3, 13, 2)], None, (13, 10, 16)),
+    "no longer than the wall time": ([Span(0, 10, 1), Span(3, 13, 2)], 14e-9, (13, 10, 14)),
+    "certain clocks": ([Span(0, 10, 0), Span(3, 13, 0), Span(1, 9, 0)], None, (13, 13, 13)),
+}
+
+
+@pytest.mark.parametrize(("spans", "wall", "expected"), SPANS.values(), ids=SPANS)
+def test_bounds_of_a_makespan(spans: list[Span], wall: float | None, expected: tuple[int, int, int]) -> None:
+    found = makespan(spans, wall)
+    assert (found.ns, found.least_ns, found.most_ns) == expected

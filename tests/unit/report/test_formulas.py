@@ -1,0 +1,155 @@
+"""The formulas against figures worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from pi_speedup.report.formulas import (
+    count_is_impossible,
+    efficiency,
+    expected_maximum,
+    geometric_mean,
+    karp_flatt,
+    karp_flatt_floor,
+    log_sd,
+    loss_factors,
+    merged_pi,
+    pod_noise,
+    seconds_for_all,
+    serial_share,
+    speedup,
+)
+
+
+@pytest.mark.parametrize(
+    ("one", "together", "pis", "expected", "expected_efficiency"),
+    [
+        (10.0, 10.0, 3, 3.0, 1.0),
+        (10.0, 12.0, 3, 2.5, 2.5 / 3),
+        (10.0, 60.0, 3, 0.5, 0.5 / 3),
+        (7.0, 7.0, 1, 1.0, 1.0),
+    ],
+    ids=["perfect", "some lost", "a slowdown", "one Pi"],
+)
+def test_scaled_speedup(
+    one: float, together: float, pis: int, expected: float, expected_efficiency: float
+) -> None:
+    found = speedup(seconds_for_all(one, pis), together)
+    assert (found, efficiency(found, pis)) == (expected, expected_efficiency)
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf], ids=["zero", "negative", "NaN", "infinite"])
+def test_times_that_are_none_are_refused(bad: float) -> None:
+    with pytest.raises(ValueError, match="not a measurement"):
+        speedup(bad, 1.0)
+    with pytest.raises(ValueError, match="not a measurement"):
+        speedup(1.0, bad)
+    with pytest.raises(ValueError, match="not a measurement"):
+        geometric_mean([1.0, bad])
+
+
+@pytest.mark.parametrize(
+    ("found", "pis", "expected"),
+    [(3.0, 3, 0.0), (1.0, 3, 1.0), (2.0, 3, 0.25), (3.3, 3, -0.04545)],
+    ids=["perfect", "all serial", "a quarter", "more than N is below zero"],
+)
+def test_karp_flatt(found: float, pis: int, expected: float) -> None:
+    assert karp_flatt(found, pis) == pytest.approx(expected, abs=1e-5)
+
+
+def test_karp_flatt_of_one_pi_means_nothing() -> None:
+    with pytest.raises(ValueError, match="one Pi"):
+        karp_flatt(1.0, 1)
+
+
+def test_the_ledger_multiplies_out() -> None:
+    found = loss_factors(9.8, [10.0, 10.5, 11.0], 11.7)
+    assert found.alone_against_together == pytest.approx(9.8 / 10.5)
+    assert found.balance == pytest.approx(10.5 / 11)
+    assert found.starting_together == pytest.approx(11 / 11.7)
+    assert abs(found.efficiency - 9.8 / 11.7) < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(1, 0.0), (2, 1 / math.sqrt(math.pi)), (3, 1.5 / math.sqrt(math.pi)), (100, 2.50759)],
+    ids=["one", "two", "three", "a hundred"],
+)
+def test_the_largest_of_some_normal_numbers(count: int, expected: float) -> None:
+    assert expected_maximum(count) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(("pis", "floor"), [(2, 0.011), (3, 0.0085), (4, 0.007), (8, 0.004)])
+def test_what_noise_alone_looks_like(pis: int, floor: float) -> None:
+    assert karp_flatt_floor(0.02, pis) == pytest.approx(floor, rel=0.06)
+
+
+def test_a_serial_share_is_found_again() -> None:
+    times = [(k, 1 + 0.05 * (k - 1)) for k in (1, 2, 3, 4, 8)]
+    assert serial_share(times) == pytest.approx(0.05)
+
+
+def test_pod_noise_leaves_out_what_pis_and_rounds_share() -> None:
+    pis, rounds = (1.0, 1.1, 1.3), (1.0, 1.2, 0.9, 1.0)
+    assert pod_noise([[pi * shared for pi in pis] for shared in rounds]) == pytest.approx((0.0, 6), abs=1e-9)
+
+
+@pytest.mark.parametrize("seconds", [[[1.0, 2.0]], [[1.0], [2.0]], []], ids=["one round", "one Pi", "none"])
+def test_pod_noise_needs_rounds_and_pis(seconds: list[list[float]]) -> None:
+    assert pod_noise(seconds) is None
+
+
+def test_one_value_has_no_spread() -> None:
+    assert log_sd([3.0]) is None
+    assert log_sd([1.0, math.e]) == pytest.approx(math.sqrt(0.5))
+
+
+def test_pi_from_counts() -> None:
+    found = merged_pi(7_854_213 + 7_852_871, 20_000_000)
+    assert found.estimate == pytest.approx(4 * 15_707_084 / 20_000_000)
+    assert found.z_score == pytest.approx((found.estimate - math.pi) / 0.000367, rel=1e-2)
+    same = merged_pi(7_854_213, 10_000_000, independent=False)
+    assert (same.standard_error, same.z_score) == (None, None)
+    with pytest.raises(ValueError, match="impossible"):
+        merged_pi(11, 10)
+
+
+def _off(standard_errors: float, samples: int) -> int:
+    return round(samples * math.pi / 4 + standard_errors * math.sqrt(samples * 0.16855))
+
+
+@pytest.mark.parametrize(
+    ("inside", "samples", "impossible"),
+    [
+        (_off(0, 10**7), 10**7, False),
+        (_off(3, 10**7), 10**7, False),
+        (_off(-3, 10**7), 10**7, False),
+        (_off(7, 10**7), 10**7, True),
+        (_off(-7, 10**7), 10**7, True),
+        (0, 30_000_000, True),
+        (30_000_000, 30_000_000, True),
+        (1, 1, False),
+        (0, 1, False),
+        (0, 20, True),
+        (_off(0, 10**15), 10**15, False),
+        (_off(7, 10**15), 10**15, True),
+    ],
+    ids=[
+        "as expected",
+        "a bit high",
+        "a bit low",
+        "too high",
+        "too low",
+        "none of many",
+        "all of many",
+        "one of one",
+        "none of one",
+        "none of twenty",
+        "very many",
+        "very many, too high",
+    ],
+)
+def test_counts_are_tested_on_both_sides(inside: int, samples: int, impossible: bool) -> None:
+    assert count_is_impossible(inside, samples, 1e-6) is impossible

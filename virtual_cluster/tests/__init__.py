@@ -1,0 +1,1 @@
+"""The rig's own tests: they need nothing of the product."""

@@ -63,6 +63,9 @@ class Settings(Model):
         description="Rounds to measure, after one warm-up round. A round is one trial of each cell. "
         "Five is the least for an interval.",
     )
+    warm_up: bool = Field(
+        True, description="Measure one round first that no figure counts: it pulls images and warms the Pis."
+    )
     long_rounds: Whole = Field(
         3,
         ge=0,

@@ -119,7 +119,8 @@ def _order(names: Sequence[str], settings: Settings, seed: int, pis: int) -> tup
     order = chance.sample(names, len(names))
     with_long = long_rounds(settings)
     # Pulls the image on all Pis and on the one that works alone; nothing of it is counted.
-    rounds = [tuple(name for name in order if name in (ALONE, f"together-{pis}"))]
+    warm_up = (ALONE, f"together-{pis}") if settings.warm_up else ()
+    rounds = [tuple(name for name in order if name in warm_up)]
     for number in range(1, settings.rounds + 1):
         if number % 2 == 0:
             order.reverse()

@@ -32,6 +32,10 @@ def test_the_default_measures_all_together_and_one_alone_with_two_sizes() -> Non
     assert sorted(made.order[0]) == ["alone", "together-3"]
 
 
+def test_without_a_warm_up_the_first_trial_counts() -> None:
+    assert {slot.round for slot in plan(warm_up=False, rounds=2).slots} == {1, 2}
+
+
 def test_each_second_round_is_the_one_before_it_reversed() -> None:
     order = plan(long_rounds=0, rounds=6, sweep=True, pis=tuple(f"pi-{n}" for n in range(1, 6))).order[1:]
     assert all(order[number + 1] == order[number][::-1] for number in (0, 2, 4))

@@ -34,6 +34,7 @@ def test_the_default_measures_all_together_and_one_alone_with_two_sizes() -> Non
 
 def test_without_a_warm_up_the_first_trial_counts() -> None:
     assert {slot.round for slot in plan(warm_up=False, rounds=2).slots} == {1, 2}
+    assert "no warm-up" in plan_lines(plan(warm_up=False))[0]
 
 
 def test_each_second_round_is_the_one_before_it_reversed() -> None:

@@ -200,7 +200,7 @@ def test_an_outage_is_told_and_kept_in_the_trial(proxy: FaultProxy, place: Place
     assert away.startswith("API server http://127.0.0.1:") and away.endswith("is away; waiting for it")
     assert "answers again after" in back
     (outage,) = done.trial.outages
-    assert outage.what.endswith("is away")
+    assert outage.what.startswith("API server http://127.0.0.1:")
     assert 0 < outage.lasted_seconds < (done.trial.wall_seconds or 0)
 
 

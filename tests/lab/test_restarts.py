@@ -110,7 +110,7 @@ def test_a_run_survives_and_the_verdict_says_what_happened(
     assert "Traceback" not in outcome.output
     assert outcome.exit_code == 0, outcome.output
     report = json.loads((outcome.run_dir / "report.json").read_text())
-    assert report["rounds"]["complete"] == 2
+    assert report["progress"]["rounds_complete"] == 2
     checks = {check["code"]: check for check in report["checks"]}
     assert checks["outages"]["status"] == "flag", outcome.output
 

@@ -356,4 +356,4 @@ def test_a_pi_that_stops_answering_for_a_while_is_told_and_the_trial_goes_on(
         if not back.is_set():
             lab.kubectl("annotate", "node", "pi-2", "virtual-pi/fault-")
     assert any(line.startswith("pi-2 stopped answering at ") for line in lines), lines
-    assert [outage.what.partition(" at ")[0] for outage in done.trial.outages] == ["pi-2 stopped answering"]
+    assert [outage.what.partition(" at ")[0] for outage in done.trial.outages] == ["pi-2 (stopped answering"]

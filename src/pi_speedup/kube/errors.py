@@ -147,7 +147,9 @@ def _why_unreachable(cause: BaseException, said: str) -> str:
         return "no connection within the time allowed"
     if isinstance(cause, http.ReadTimeoutError):
         return "no answer within the time allowed"
-    return f"the connection broke ({said})"
+    # ("Connection aborted.", what it was)
+    inner = cause.args[1] if isinstance(cause, http.ProtocolError) and len(cause.args) > 1 else cause
+    return f"the connection broke ({one_line(inner, 160)})"
 
 
 def _tls_reason(said: str) -> str:

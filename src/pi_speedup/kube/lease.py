@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import os
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from pi_speedup.kube.client import HURRIED, Json, KubeClient
 from pi_speedup.kube.errors import KubeError
@@ -24,6 +26,7 @@ from pi_speedup.text import one_line
 LEASE_NAME = "pi-speedup"
 LEASE_SECONDS = 40
 RENEW_SECONDS = 10.0
+_PROCESS = "pi-speedup/process"
 # In the place of a run's id, where capitals are not allowed.
 CLEANUP = "CLEANUP"
 # As long as a Job is followed through an outage of the API.
@@ -32,10 +35,14 @@ OUTAGE_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Somebody's word that they measure; `counts_until` by the API server's clock."""
+    """Somebody's word that they measure; `counts_until` by the API server's clock.
+
+    `process` is the holder's, as `this_process` names it.
+    """
 
     run_id: str
     holder: str
+    process: str
     since: datetime
     counts_until: datetime
     uid: str
@@ -70,8 +77,38 @@ def who_measures(client: KubeClient, place: Place) -> Claim | None:
 
 
 def counts(claim: Claim, now: datetime) -> bool:
-    """Say whether a claim counts at `now`, the API server's time of day, which is known to a second."""
-    return now <= claim.counts_until + timedelta(seconds=1)
+    """Say whether a claim counts at `now`, the API server's time of day, which is known to a second.
+
+    One whose process is known to be dead does not: after a SIGKILL the same user goes on at once.
+    """
+    return now <= claim.counts_until + timedelta(seconds=1) and not _is_dead(claim.process)
+
+
+def this_process(pid: int | None = None) -> str:
+    """Return a name for this process, or that of `pid`, that no other one has; empty where none can be told.
+
+    It is made of the machine's present boot, the namespace of process numbers, the number, and the start.
+    """
+    pid = os.getpid() if pid is None else pid
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        space = Path("/proc/self/ns/pid").readlink()
+        # Behind the program's name, which may hold blanks and brackets: field 22 of proc(5).
+        started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+    return f"{boot} {space} {pid} {started}"
+
+
+def _is_dead(process: str) -> bool:
+    """Say whether a process of this machine has ended; of another machine's nothing can be said."""
+    boot, _, rest = process.partition(" ")
+    space, _, rest = rest.partition(" ")
+    here = this_process()
+    if not here or not rest or here.split(" ")[:2] != [boot, space]:
+        return False
+    pid = rest.partition(" ")[0]
+    return pid.isdecimal() and this_process(int(pid)) != process
 
 
 def claim_of(lease: Json) -> Claim:
@@ -82,6 +119,7 @@ def claim_of(lease: Json) -> Claim:
     return Claim(
         run_id=one_line((metadata.get("labels") or {}).get(RUN_ID_LABEL, "unknown"), 60),
         holder=one_line(spec.get("holderIdentity") or "unknown", 200),
+        process=str((metadata.get("annotations") or {}).get(_PROCESS, ""))[:300],
         since=_time(spec.get("acquireTime")),
         counts_until=renewed + timedelta(seconds=seconds if isinstance(seconds, int) else 0),
         uid=str(metadata["uid"]),
@@ -232,7 +270,10 @@ def _lease(place: Place, uid: str, holder: str, run_id: str, now: datetime) -> J
             "namespace": place.namespace,
             "labels": {**labels(), RUN_ID_LABEL: run_id},
             # Of two requests it tells which was ours.
-            "annotations": {"pi-speedup/claim": f"{time.time_ns()}-{threading.get_native_id()}"},
+            "annotations": {
+                "pi-speedup/claim": f"{time.time_ns()}-{threading.get_native_id()}",
+                _PROCESS: this_process(),
+            },
             "ownerReferences": [owner_reference(place, uid)],
         },
         "spec": {

@@ -47,7 +47,7 @@ class Outages:
         if going.sources and source is not None:
             return
         del self._going[who]
-        self._over.append((f"{going.who} {going.what}", going.began, at))
+        self._over.append((_kept(going), going.began, at))
         lasted = at - going.began
         if going.told:
             self._tell(f"{going.who} answers again after {lasted:.0f} s")
@@ -74,7 +74,7 @@ class Outages:
         now = time.monotonic()
         found = [
             *self._over,
-            *((f"{each.who} {each.what}", each.began, now) for each in self._going.values()),
+            *((_kept(each), each.began, now) for each in self._going.values()),
         ]
         return tuple(
             Outage(
@@ -84,3 +84,9 @@ class Outages:
             )
             for what, began, end in sorted(found, key=lambda each: each[1])[:MOST_OUTAGES]
         )
+
+
+def _kept(going: _Going) -> str:
+    """Return what failed as a name, with why in brackets: who reads the trial says how long it was away."""
+    why = going.what.removeprefix("is away").strip(" ()")
+    return f"{going.who} ({why})" if why else going.who

@@ -216,7 +216,7 @@ def test_an_outage_is_told_at_both_ends_and_kept() -> None:
     assert first == "API server x is away (connection refused); waiting for it"
     assert last.startswith("API server x answers again after ")
     (outage,) = found.outages
-    assert outage.what == "API server x is away (connection refused)"
+    assert outage.what == "API server x (connection refused)"
     assert outage.lasted_seconds > 0.3
 
 
@@ -228,7 +228,7 @@ def test_an_answer_that_takes_long_is_an_outage() -> None:
     found = Followed(ScriptedApi(jobs=[[added(a_job()), ...]], gets=[slowly], lists=[[COMPLETE]]))
     assert found.ending == Ending("Complete")
     (outage,) = found.outages
-    assert outage.what == "API server x is away (no answer)"
+    assert outage.what == "API server x (no answer)"
     assert outage.lasted_seconds > 0.4
 
 
@@ -265,7 +265,7 @@ def test_a_pi_that_stops_renewing_its_lease_is_told_and_kept() -> None:
     first, last = (line for line in found.lines if line.startswith("pi-1"))
     assert first.startswith("pi-1 stopped answering at ") and first.endswith("; waiting for it")
     assert last.startswith("pi-1 answers again after ")
-    assert [outage.what.partition(" at ")[0] for outage in found.outages] == ["pi-1 stopped answering"]
+    assert [outage.what.partition(" at ")[0] for outage in found.outages] == ["pi-1 (stopped answering"]
     # It is back: nothing shall be blamed on it any more.
     assert found.tracker.silent == {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +11,15 @@ from typing import Any
 import pytest
 
 from pi_speedup.kube.errors import KubeError
-from pi_speedup.kube.lease import CLEANUP, LEASE_SECONDS, acquire, claim_of, counts, who_measures
+from pi_speedup.kube.lease import (
+    CLEANUP,
+    LEASE_SECONDS,
+    acquire,
+    claim_of,
+    counts,
+    this_process,
+    who_measures,
+)
 from pi_speedup.kube.owned import Place, labels
 from pi_speedup.problem import ProblemError
 
@@ -138,3 +147,40 @@ def test_cleanup_is_told_from_a_run() -> None:
     cluster.take("ann@laptop", CLEANUP)
     with pytest.raises(ProblemError, match=r"is measuring: cleanup\.yml by ann@laptop since"):
         cluster.take("bob@desk", "cleanup")
+
+
+def claim_by(process: str) -> Any:
+    cluster = Cluster()
+    cluster.take("me@here", "x")
+    cluster.lease["metadata"]["annotations"]["pi-speedup/process"] = process
+    return claim_of(cluster.lease)
+
+
+def test_a_claim_whose_process_was_killed_does_not_count() -> None:
+    holder = subprocess.Popen(["sleep", "60"])
+    claim = claim_by(this_process(holder.pid))
+    assert counts(claim, NOON)
+    holder.kill()
+    holder.wait()
+    assert not counts(claim, NOON)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda words: ["another-boot", *words[1:]],
+        lambda words: [words[0], "pid:[1]", *words[2:]],
+        lambda _: [],
+    ],
+    ids=["another machine", "another container", "a holder that says nothing"],
+)
+def test_of_a_process_elsewhere_nothing_is_assumed(change: Callable[[list[str]], list[str]]) -> None:
+    holder = subprocess.Popen(["true"])
+    words = this_process(holder.pid).split(" ")
+    holder.wait()
+    assert counts(claim_by(" ".join(change(words))), NOON)
+
+
+def test_a_number_that_another_process_has_now_is_not_the_holder() -> None:
+    words = this_process().split(" ")
+    assert not counts(claim_by(" ".join([*words[:-1], "1"])), NOON)

@@ -49,7 +49,7 @@ class Api:
         params: dict[str, str] | None = None,
         content_type: str = "application/json",
     ) -> Json:
-        """One request, repeated until the server answers with something else than 429 or 5xx.
+        """One request, repeated until the server answers with something else than 429, 5xx or "no right".
 
         A kubelet has no better idea than to try again; what it must not do is give up. Raises ApiError for
         other refusals. A POST whose answer was lost may come back as 409.
@@ -68,8 +68,11 @@ class Api:
                     if response.status < 400:
                         result: Json = json.loads(text)
                         return result
-                    if response.status != 429 and response.status < 500:
-                        raise ApiError(response.status, _message(text))
+                    message = _message(text)
+                    # An API server that has just started knows nobody's rights: that passes.
+                    rights_unknown = response.status == 403 and 'User "' in message
+                    if response.status != 429 and response.status < 500 and not rights_unknown:
+                        raise ApiError(response.status, message)
             except (aiohttp.ClientError, TimeoutError):
                 pass
             await asyncio.sleep(pause)

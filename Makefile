@@ -57,7 +57,7 @@ $(VENV)/.dev: requirements/dev.txt $(BIN)/uv $(VENV)/.path
 demo: lab-up ## Measure three virtual Pis against one, from nothing to the speedup
 	$(RUN) ansible playbook -i "$(LAB)/inventory.yml" benchmark.yml -e benchmark_samples_per_process=$(DEMO_SAMPLES)
 	@echo
-	@echo "The report:           runs/latest/report.md and report.json"
+	@echo "The report:           runs/latest/report.html, report.md and report.json"
 	@echo "Take it away again:   $(BIN)/ansible-playbook -i $(LAB)/inventory.yml cleanup.yml"
 	@echo "End the lab:          make lab-down"
 
@@ -79,7 +79,7 @@ containers-down: $(VENV)/.dev ## Remove those Pis
 
 .PHONY: test
 test: $(VENV)/.dev ## Prove all of it: linters, unit tests, tests on virtual Pis of both kinds
-	for part in lint unit kubernetes lab-tests molecule container-tests; do \
+	for part in lint unit browser-tests kubernetes lab-tests molecule container-tests; do \
 	  begin=$$SECONDS; $(MAKE) --no-print-directory "$$part"; echo "make $$part: $$((SECONDS - begin)) s"; \
 	done
 
@@ -91,6 +91,9 @@ lint: $(VENV)/.dev ## Run the linters
 	PYTHONPATH=src $(BIN)/lint-imports
 	$(RUN) yamllint --strict .
 	$(RUN) ansiblelint --offline --strict
+	$(BIN)/zizmor --offline --quiet --persona pedantic .github
+	@if command -v go > /dev/null; then echo actionlint; go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12; \
+	else echo "LEFT OUT: actionlint needs Go"; fi
 
 .PHONY: generate
 generate: $(VENV)/.dev ## Write anew what is made from the models: a role's argument_specs, the report's JSON Schema
@@ -99,6 +102,14 @@ generate: $(VENV)/.dev ## Write anew what is made from the models: a role's argu
 .PHONY: unit
 unit: $(VENV)/.dev ## Run the unit tests, the lab's own included
 	$(RUN) pytest tests/unit virtual_cluster/tests/unit
+
+.PHONY: browser-tests
+browser-tests: $(VENV)/.dev ## Run the tests that open the report in a browser: Chromium
+	@if [ "$${CI:-}" = true ] || command -v chromium > /dev/null; then \
+	  $(RUN) pytest tests/browser; \
+	else \
+	  echo "LEFT OUT: the tests of report.html need Chromium (apt-get install chromium)"; \
+	fi
 
 # First, and by itself: its progress would be hidden by a test's.
 .PHONY: kubernetes
@@ -125,16 +136,25 @@ container-tests: kubernetes ## Run the tests that need Pis one can log in to: Do
 # CI takes a sample of them; docs/proofs.md records a whole run.
 .PHONY: proofs
 proofs: kubernetes ## Kill a run at thirty moments, restart the control plane under it, start two at once: an hour
-	PROOFS=1 $(RUN) pytest tests/lab/test_kill.py tests/lab/test_restarts.py tests/lab/test_two_operators.py
+	PROOFS=1 $(RUN) pytest tests/lab/test_kill.py tests/lab/test_restarts.py tests/lab/test_two_operators.py tests/lab/test_compare.py
 
 .PHONY: overhead
 overhead: KIND ?= lab
 overhead: $(VENV)/.dev ## Compare a whole run with the same steps by hand; KIND=containers for Pis one logs in to
 	$(BIN)/python benchmarks/overhead.py $(KIND)
 
+.PHONY: starts
+starts: $(VENV)/.dev ## Show how far apart the pods of a trial start; needs Docker and root
+	$(BIN)/python benchmarks/starts.py
+
 .PHONY: scale
 scale: $(VENV)/.dev ## Compare what a run costs the control host with 100 Pis and with three
 	$(BIN)/python benchmarks/scale.py
+
+# The tables of docs/simulations.md; `make unit` makes a few of the same.
+.PHONY: simulations
+simulations: $(VENV)/.dev ## Simulate 100,000 runs: does the interval cover, do the checks see: half an hour
+	$(BIN)/python benchmarks/simulations.py
 
 .PHONY: pins
 pins: $(BIN)/uv ## Resolve the pins of requirements/ anew

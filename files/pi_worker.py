@@ -42,6 +42,9 @@ MOST_PROCESSES = 16
 # The points that a process draws first are counted in so many groups of so many points, so that whoever reads
 # the result can count them again. Several groups: with one, another random stream may give the same count.
 STRETCH_GROUPS, STRETCH_GROUP_SAMPLES = 4, 250
+# What Linux tells of heat and speed, in thousandths of a degree and in kHz.
+TEMPERATURE_FILE = "/sys/class/thermal/thermal_zone0/temp"
+FREQUENCY_FILE = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq"
 # How often a process looks whether the program that started it is still there.
 ORPHAN_CHECK_SECONDS = 1.0
 
@@ -104,6 +107,22 @@ def measure(options: argparse.Namespace, number: int, wait_for_start: Callable[[
         "duration_seconds": shortened(duration_seconds, 9),
         "cpu_seconds": shortened(cpu_seconds, 7),
     }
+
+
+def thousandth_in(path: str, least: int, most: int) -> Optional[float]:
+    """Return a thousandth of the number in a file; None where there is none from `least` to `most`."""
+    try:
+        with open(path, encoding="ascii") as file:
+            number = int(file.read(32)) / 1000
+    except (OSError, ValueError):
+        return None
+    # A sensor's nonsense is not to cost the measurement.
+    return round(number, 1) if least <= number <= most else None
+
+
+def look_at_pi() -> tuple[Optional[float], Optional[float]]:
+    """Return the Pi's temperature in degrees Celsius and its frequency in MHz; None for what it hides."""
+    return thousandth_in(TEMPERATURE_FILE, -100, 200), thousandth_in(FREQUENCY_FILE, 1, 100_000)
 
 
 def shortened(seconds: float, digits: int) -> float:
@@ -325,7 +344,8 @@ def parse_arguments(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
             options.node = node_name(os.environ.get("NODE_NAME", ""))
         except argparse.ArgumentTypeError as error:
             parser.error("neither --node is given nor NODE_NAME usable: {}".format(error))
-    longest = len(as_line(options, [widest_account(options)] * options.processes))
+    hot = (-100.5, 10000.5)
+    longest = len(as_line(options, [widest_account(options)] * options.processes, hot, hot))
     if longest > MAX_RESULT_BYTES:
         # Said now and not after an hour's work.
         parser.error(
@@ -350,8 +370,16 @@ def widest_account(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def as_line(options: argparse.Namespace, accounts: Sequence[dict[str, Any]]) -> str:
-    """Return the measurement as one line of JSON: what the processes share, and the account of each."""
+def as_line(
+    options: argparse.Namespace,
+    accounts: Sequence[dict[str, Any]],
+    before: Sequence[Optional[float]],
+    after: Sequence[Optional[float]],
+) -> str:
+    """Return the measurement as one line of JSON: what the processes share, and the account of each.
+
+    before, after: temperature and frequency, see look_at_pi.
+    """
     shared = {
         "schema_version": SCHEMA_VERSION,
         "run_id": options.run_id,
@@ -362,6 +390,8 @@ def as_line(options: argparse.Namespace, accounts: Sequence[dict[str, Any]]) -> 
         "python_implementation": platform.python_implementation(),
         "machine": platform.machine(),
         "node": options.node,
+        "celsius": [before[0], after[0]],
+        "megahertz": [before[1], after[1]],
         "processes": list(accounts),
     }
     return json.dumps(shared, separators=(",", ":"))
@@ -374,6 +404,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
     options = parse_arguments(arguments)
     if options.deadline_seconds is not None:
         give_up_after(options.deadline_seconds)
+    before = look_at_pi()
     if options.processes == 1:
         accounts = [measure(options, 0, lambda: None)]
         seconds = accounts[0]["duration_seconds"]
@@ -381,7 +412,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
         accounts = measure_together(options)
         first_start = min(account["start_epoch_ns"] for account in accounts)
         seconds = (max(account["end_epoch_ns"] for account in accounts) - first_start) / 1e9
-    line = as_line(options, accounts)
+    line = as_line(options, accounts, before, look_at_pi())
 
     inside = sum(account["inside"] for account in accounts)
     estimate = (inside / (options.samples * options.processes)) * 4

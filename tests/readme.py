@@ -34,6 +34,19 @@ def commands(readme: Path) -> list[str]:
 
 
 def printed(readme: Path) -> list[str]:
-    """Return the lines that console blocks show as printed; `…` stands for what is left out."""
-    shown = [line for kind, lines in blocks(readme) if kind == "console" for line in lines]
-    return [line for line in shown if line.strip("… ") and not line.startswith("$ ")]
+    """Return what console blocks show as printed, in stretches; `…` or an empty line is what is between.
+
+    The lines of trials stand for themselves: their order is another with each run.
+    """
+    found: list[str] = []
+    goes_on = False
+    for line in (line for kind, lines in blocks(readme) if kind == "console" for line in lines):
+        by_itself = line.startswith(("warm-up ", "round "))
+        if line.startswith("$ ") or not line.strip("… "):
+            goes_on = False
+        elif goes_on and not by_itself:
+            found[-1] += f" {line.strip()}"
+        else:
+            found.append(line.strip())
+            goes_on = not by_itself
+    return found

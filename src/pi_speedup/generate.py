@@ -39,7 +39,7 @@ _INPUTS: dict[str, Any] = {
             "elements": "str",
             "required": True,
         }
-        for group in ("pis", "base", "server")
+        for group in ("pis", "base", "server", "agent")
     },
     "run_plan_limit": {
         "description": "What was given with C(--limit), or an empty text.",

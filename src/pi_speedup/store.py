@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from pi_speedup.model.base import AnyModel, Model, load
-from pi_speedup.model.host import AFTER, BEFORE, Host, HostLook, HostState
+from pi_speedup.model.host import AFTER, BEFORE, Host, HostLook, HostState, When
 from pi_speedup.model.node import Nodes
 from pi_speedup.model.plan import Plan
 from pi_speedup.model.trial import Trial
@@ -48,6 +48,21 @@ class RunStore:
         """Return the Pis as they were before and after, in the order given; none where none was looked at."""
         hosts = tuple(Host(name=pi, before=self._look(pi, BEFORE), after=self._look(pi, AFTER)) for pi in pis)
         return hosts if any(host.before or host.after for host in hosts) else ()
+
+    def pi_of(self, host: str) -> str:
+        """Return a Pi's name by its host's in the inventory; they differ where the latter is an address."""
+        nodes = self.nodes()
+        return next((node.name for node in nodes.nodes if node.host == host), host) if nodes else host
+
+    def rename_looks(self, host: str, pi: str) -> None:
+        """Give what was seen of a host before its node was known the name of the Pi."""
+        whens: tuple[When, ...] = (BEFORE, AFTER)
+        for when in whens:
+            state = self._look(host, when)
+            if state is not None and host != pi:
+                self.write({f"hosts/{pi}.{when}.json": HostLook(pi=pi, when=when, state=state)})
+                with _named(self.folder / f"hosts/{host}.{when}.json"):
+                    (self.folder / f"hosts/{host}.{when}.json").unlink()
 
     def trials(self) -> tuple[Trial, ...]:
         """Return all trials on disk in the order of the plan; those of another plan or run are refused."""

@@ -13,3 +13,10 @@ __all__ = ["PROJECT", "Lab", "Outcome"]
 @dataclass(frozen=True)
 class Lab(VirtualCluster, LabRig):
     """A running lab in `folder`."""
+
+    def left_behind(self) -> list[str]:
+        """Return all of ours that is anywhere in the cluster."""
+        kinds = "namespaces,configmaps,leases,jobs,pods"
+        selector = "--selector=app.kubernetes.io/managed-by=pi-speedup"
+        items = self.get(kinds, "--all-namespaces", selector)["items"]
+        return [f"{item['kind']} {item['metadata']['name']}" for item in items]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,17 @@ def test_the_demo_runs_and_leaves_nothing(clone: Path) -> None:
     assert shown.returncode == 0, shown.stdout
     report = json.loads((clone / "runs/latest/report.json").read_text())
     assert report["pis"] == ["pi-1", "pi-2", "pi-3"]
+    # No PYTHONPATH, and from elsewhere.
+    history = subprocess.run(
+        [clone / ".venv/bin/python", "-m", "pi_speedup", "history", "--json"],
+        cwd="/",
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert history.returncode == 0, history.stderr
+    assert [each["run_id"] for each in json.loads(history.stdout)["runs"]] == [report["run_id"]]
     # As the demo's last lines have it.
     cleaned = subprocess.run(
         [".venv/bin/ansible-playbook", "-i", ".lab/inventory.yml", "cleanup.yml"],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pi_speedup.model.settings import default_words
+from pi_speedup.model.settings import PREFIX, Settings, default_words
 from tests.readme import READMES, RUN_BY_CI, commands, printed
 from tests.virtual import PROJECT
 
@@ -33,6 +33,12 @@ def test_the_settings_are_those_of_the_model(readme: Path) -> None:
     shown = {name: default.strip("`").replace("空白", "empty") for name, default in rows}
     assert len(shown) > 5
     assert shown == {name: default_words(name) for name in shown}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_a_page_names_no_setting_that_is_not_there(page: Path) -> None:
+    named = set(re.findall(rf"\b{PREFIX}([a-z_]*[a-z])\b", page.read_text()))
+    assert named - Settings.model_fields.keys() == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from pi_speedup.model.host import Host, HostLook
+from pi_speedup.model.node import Node, Nodes
 from pi_speedup.model.plan import Plan
 from pi_speedup.problem import ProblemError
 from pi_speedup.store import MAX_LOG_BYTES, RunStore, remove_private
 from tests.unit.plan.factory import plan, trial
+from tests.unit.report.factory import state
 
 
 @pytest.fixture
@@ -139,3 +142,21 @@ def test_only_private_folders_are_removed_and_no_link_is_followed(store: RunStor
     assert remove_private(store.folder.parent) == [str(store.folder / "private")]
     assert (tmp_path / "elsewhere" / "private").exists()
     assert (store.folder / "plan.json").exists()
+
+
+def test_what_was_seen_of_an_address_becomes_its_pis(store: RunStore) -> None:
+    looks = {when: HostLook(pi="10.0.0.7", when=when, state=state()) for when in ("before", "after")}
+    store.write({f"hosts/10.0.0.7.{when}.json": look for when, look in looks.items()})
+    store.write({"nodes.json": Nodes(nodes=(Node(name="pi-1", host="10.0.0.7"),), not_in_inventory=())})
+    assert (store.pi_of("10.0.0.7"), store.pi_of("pi-2")) == ("pi-1", "pi-2")
+    store.rename_looks("10.0.0.7", "pi-1")
+    store.rename_looks("pi-1", "pi-1")
+    assert store.hosts(["pi-1"]) == (Host(name="pi-1", before=state(), after=state()),)
+    assert sorted(path.name for path in (store.folder / "hosts").iterdir()) == [
+        "pi-1.after.json",
+        "pi-1.before.json",
+    ]
+
+
+def test_without_nodes_a_host_is_called_as_in_the_inventory(store: RunStore) -> None:
+    assert store.pi_of("10.0.0.7") == "10.0.0.7"

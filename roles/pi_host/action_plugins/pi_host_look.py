@@ -48,8 +48,10 @@ class ActionModule(ActionBase):
             asked_ns = time.time_ns()
             observed = self._observe(pi, runtime, task_vars)
             state = host_state(pi, observed, asked_ns=asked_ns, answered_ns=time.time_ns(), date=self._date())
-            look = HostLook(pi=pi, when=when, state=state)
-            RunStore(Path(str(arguments["run_dir"]))).write({f"hosts/{pi}.{when}.json": look})
+            store = RunStore(Path(str(arguments["run_dir"])))
+            name = store.pi_of(pi)
+            look = HostLook(pi=name, when=when, state=state)
+            store.write({f"hosts/{name}.{when}.json": look})
         except ProblemError as error:
             return {**result, **_unseen(when, pi, error)}
         result["changed"] = False

@@ -22,11 +22,11 @@ from pi_speedup.plan.opening import Here, Inventory, open_door
 from pi_speedup.problem import ProblemError, refuse
 from pi_speedup.text import one_line, to_plain
 
-_GROUPS = ("pis", "base", "server")
+_GROUPS = ("pis", "base", "server", "agent")
 
 
 class ActionModule(ActionBase):
-    """Arguments: `door`, the groups `pis`, `base`, `server` (or null), `limit`, `reached`, `worker_path`.
+    """Arguments: `door`, groups `pis`, `base`, `server`, `agent` or null, `limit`, `reached`, `worker_path`.
 
     `reached` is what --limit leaves. The settings are taken from the variables of this host. Returns the
     fields of Opened.

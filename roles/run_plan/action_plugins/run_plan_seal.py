@@ -37,13 +37,16 @@ class ActionModule(ActionBase):
         try:
             if not store.has_plan:
                 nodes = store.nodes()
+                names = {host: store.pi_of(host) for host in given["pis"]}
+                for host, pi in names.items():
+                    store.rename_looks(host, pi)
                 store.seal(
                     make_plan(
                         Settings.model_validate(given["settings"]),
                         run_id=store.folder.name,
                         made_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                        pis=given["pis"],
-                        base_pi=given["base_pi"],
+                        pis=list(names.values()),
+                        base_pi=names[given["base_pi"]],
                         worker_sha256=hashlib.sha256(Path(given["worker_path"]).read_bytes()).hexdigest(),
                         cores={node.name: node.cores for node in nodes.nodes} if nodes else {},
                         fresh_seed=secrets.randbits(32),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
 
-from pi_speedup.kube.nodes import is_server
+from pi_speedup.kube.nodes import is_address, is_server
 from pi_speedup.problem import refuse
 from pi_speedup.text import one_line
 
@@ -73,13 +72,5 @@ def _address(node: Json) -> str:
         for each in node.get("status", {}).get("addresses") or ()
         if each.get("type") == "InternalIP"
     ]
-    valid = [address for address in told if _is_address(address)]
+    valid = [address for address in told if is_address(address)]
     return next((address for address in valid if ":" not in address), next(iter(valid), ""))
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

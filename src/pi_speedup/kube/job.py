@@ -11,6 +11,7 @@ from pi_speedup.kube.client import HURRIED, Json, KubeClient
 from pi_speedup.kube.errors import KubeError
 from pi_speedup.kube.follow import OUTAGE_SECONDS, SLOW_SECONDS, Follower, listed_pods
 from pi_speedup.kube.manifest import job_manifest, job_name
+from pi_speedup.kube.nodes import read_nodes
 from pi_speedup.kube.outages import Outages
 from pi_speedup.kube.owned import Place, Tell, find_owner, is_owned, our_jobs, remove
 from pi_speedup.kube.results import events, fetch_logs, last_line, workers
@@ -226,12 +227,17 @@ class _JobTrial:
             if ending.reason == "FailedIndexes":
                 # By now the failed pods are known, which may not have been so when the Job's verdict came.
                 ending = tracker.ending(time.monotonic()) or ending
+            elif ending.reason == "Unschedulable":
+                ending = self._why_no_pi_takes_it(ending)
         logs: dict[str, bytes] = {}
         if well:
             silent = [pod for pod in tracker.pods if not termination_message(pod)]
             logs = fetch_logs(self._client, self._place, tracker.pods if self._slot.round == 0 else silent)
         found, problems = workers(tracker, self._plan, self._slot, self._attempt, logs)
-        if well and (problems := [*self._misplaced(tracker), *problems]):
+        if well and (misplaced := self._misplaced(tracker)):
+            # A pod that found its Pi closed goes to one that another pod has just left.
+            ending = self._why_no_pi_takes_it(_not_whole([*misplaced, *problems]))
+        elif well and problems:
             ending = _not_whole(problems)
         if ending.problem is not None:
             missing = [pod for pod in tracker.pods if pod["metadata"]["name"] not in logs]
@@ -289,6 +295,15 @@ class _JobTrial:
             return
         for event in found:
             tracker.see_event(event, time.monotonic())
+
+    def _why_no_pi_takes_it(self, ending: Ending) -> Ending:
+        """Name the Pi that takes no pod: the scheduler counts Pis and doesn't name them."""
+        try:
+            found = read_nodes(self._client, self._pis, self._plan.settings.architecture)
+        except KubeError:
+            return ending
+        problems = [problem for node in found.nodes for problem in node.problems]
+        return replace(ending, problem=problems[0]) if problems else ending
 
     def _misplaced(self, tracker: Tracker) -> list[Problem]:
         step = "see what else Kubernetes placed or removed (kubectl get events), then run again"

@@ -64,7 +64,7 @@ def job_manifest(
     """Return the Job of one trial; `program` is the worker's text, `owner_uid` our ConfigMap's."""
     cell = plan.cell(slot.cell)
     settings = plan.settings
-    millicores = round(settings.cpu_limit_cores * cell.processes_per_pi * 1000)
+    millicores = round(cell.cpu_limit_cores(settings) * 1000)
     deadline_seconds = settings.timeout_seconds + DEADLINE_MARGIN_SECONDS
     return render(
         template,

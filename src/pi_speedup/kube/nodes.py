@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -63,24 +64,61 @@ def judged(
     """Judge each expected Pi; one without problems can take a pod.
 
     `nodes` holds Node objects as the API returns them, `tolerations` those of the Job's pods; `now` knows its
-    time zone, so that an age can be given. ProblemError for expected Pis that make no sense.
+    time zone, so that an age can be given. A Pi may be expected by its address instead of its node's name.
+    ProblemError for expected Pis that make no sense.
     """
     if not expected:
         raise refuse("inventory", "no Pi is expected", "put the Pis into the group `pis`")
     if len(set(expected)) != len(expected):
         raise refuse("inventory", "a Pi is named twice", "give each Pi a name of its own")
     found = {_text(_object(node, "metadata"), "name"): node for node in nodes}
+    names = [_name_of(host, found) for host in expected]
+    for name, host in zip(names, expected, strict=True):
+        if names.count(name) > 1:
+            raise refuse(
+                one_line(host, 253), f"it is {one_line(name, 253)}, a second time", "name each Pi once"
+            )
     return Nodes(
         nodes=tuple(
-            _judge(name, found[name], architecture, tolerations, now) if name in found else _missing(name)
-            for name in expected
+            _judge(name, found[name], architecture, tolerations, now).model_copy(
+                update={"host": None if host == name else host}
+            )
+            if name in found
+            else _missing(name)
+            for name, host in zip(names, expected, strict=True)
         ),
-        not_in_inventory=tuple(one_line(name, 253) for name in sorted(set(found) - set(expected))),
+        not_in_inventory=tuple(one_line(name, 253) for name in sorted(set(found) - set(names))),
     )
+
+
+def _name_of(host: str, nodes: Mapping[str, Json]) -> str:
+    """Return the name of the node that an inventory calls by its address; any other name as it is."""
+    if host in nodes or not is_address(host):
+        return host
+    for name, node in nodes.items():
+        if host in [_text(each, "address") for each in _objects(_object(node, "status").get("addresses"))]:
+            return name
+    return host
+
+
+def is_address(text: str) -> bool:
+    """Say whether a text is an IP address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _missing(name: str) -> Node:
     pi = one_line(name, 253)
+    if is_address(name):
+        problem = Problem(
+            subject=pi,
+            what="no node of the cluster has this address",
+            next_step="correct it (kubectl get nodes -o wide), or give its node's name and set ansible_host",
+        )
+        return Node(name=pi, problems=(problem,))
     problem = Problem(
         subject=pi,
         what="in the inventory but not in the cluster",

@@ -39,7 +39,10 @@ class Margin(Model):
 
 
 class RunTimes(Model):
-    """One side: a run's times in seconds, geometric means over its complete rounds, None without a round."""
+    """One side: a run's times in seconds, geometric means over its complete rounds, None without a round.
+
+    `because` lists the checks that led to the verdict.
+    """
 
     run_id: RunId
     made_at: Text
@@ -50,6 +53,7 @@ class RunTimes(Model):
     together_samples_per_second: float | None
     alone_seconds: float | None
     verdict: VerdictStatus
+    because: tuple[Text, ...]
     caveat: Text | None
 
 

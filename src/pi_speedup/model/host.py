@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from pi_speedup.model.base import Model, Name, Text
+from pi_speedup.model.base import EpochNs, Model, Name, Text
 
-BEFORE, AFTER = "before", "after"
+BEFORE: Final = "before"
+AFTER: Final = "after"
 When = Literal["before", "after"]
 Bytes = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
@@ -17,8 +18,8 @@ class HostState(Model):
     """One look at one Pi; None for what it did not tell.
 
     `throttled` holds the firmware's bits as they are. `clock_offset_seconds` is the Pi's time of day minus
-    the control host's; the true one lies within `clock_uncertainty_seconds` of it. `governors` are the
-    different ones of all cores.
+    the control host's; the true one lies within `clock_uncertainty_seconds` of it. It was read at
+    `clock_read_epoch_ns` of the control host. `governors` are the different ones of all cores.
     """
 
     model: Text | None
@@ -36,6 +37,7 @@ class HostState(Model):
     # A clock that was never set stands at 1970: that does not make the file wrong.
     clock_offset_seconds: Annotated[float, Field(ge=-1e11, le=1e11)]
     clock_uncertainty_seconds: Annotated[float, Field(ge=0, le=1e11)]
+    clock_read_epoch_ns: EpochNs | None = None
     runtime_version: Text | None
 
 

@@ -9,9 +9,13 @@ from pi_speedup.problem import Problem
 
 
 class Node(Model):
-    """One Pi; None for what the cluster didn't say. Usable: it can take a pod of ours, so no problem."""
+    """One Pi; None for what the cluster didn't say. Usable: it can take a pod of ours, so no problem.
+
+    `host` is its name in the inventory where that is its address, as in inventories of k3s-ansible.
+    """
 
     name: Name
+    host: Name | None = None
     architecture: Text | None = None
     kubelet_version: Text | None = None
     os_image: Text | None = None

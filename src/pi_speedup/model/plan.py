@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -11,13 +12,16 @@ from pi_speedup.model.base import Model, Name, RunId, Text
 from pi_speedup.model.settings import Settings
 
 CellName = Annotated[str, StringConstraints(pattern=r"^[a-z][-a-z0-9]{0,39}$")]
-ALONE, ALONE_LONG = "alone", "alone-long"
+ALONE, ALONE_LONG, ALONE_ON = "alone", "alone-long", "alone-on-"
+# What the control that must not be 1 leaves of the CPU limit.
+SLOW, SLOW_SHARE = "slow", 0.8
 
 
 class Cell(Model):
     """One thing to measure. `job`: a Job with a pod on each of `pis`. `base`: a container or process.
 
-    Every Pi runs `processes_per_pi` processes, each of which draws `samples_per_process` points.
+    Every Pi runs `processes_per_pi` processes, each of which draws `samples_per_process` points. `cpu_share`
+    is the share of the usual CPU limit that they may use.
     """
 
     name: CellName
@@ -25,11 +29,16 @@ class Cell(Model):
     pis: Annotated[tuple[Name, ...], Field(min_length=1)]
     processes_per_pi: Annotated[int, Field(ge=1, le=16)]
     samples_per_process: Annotated[int, Field(ge=1)]
+    cpu_share: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     @property
     def samples(self) -> int:
         """Points that the whole cell draws."""
         return len(self.pis) * self.processes_per_pi * self.samples_per_process
+
+    def cpu_limit_cores(self, settings: Settings) -> float:
+        """Return the cores that its container, or each of its pods, may use."""
+        return settings.cpu_limit_cores * self.processes_per_pi * self.cpu_share
 
 
 class Slot(Model):
@@ -74,6 +83,21 @@ class Plan(Model):
     def together(self) -> Cell:
         """The cell of all Pis together."""
         return self.cell(f"together-{len(self.pis)}")
+
+    @property
+    def slow(self) -> Cell | None:
+        """The cell of all Pis together under a lower limit, None without `control_round`."""
+        return next((cell for cell in self.cells if cell.cpu_share < 1), None)
+
+    @property
+    def each_alone(self) -> tuple[Cell, ...]:
+        """The cells of one pod on each Pi by itself, in the order of `pis`; () without `each_pi`."""
+        return tuple(cell for cell in self.cells if cell.name.startswith(ALONE_ON))
+
+    @property
+    def sweep(self) -> tuple[Cell, ...]:
+        """The cells of 1, 2, ... Pis together, all of them included."""
+        return tuple(cell for cell in self.cells if re.fullmatch(r"together-\d+", cell.name))
 
     @property
     def rounds(self) -> int:

@@ -12,7 +12,7 @@ from pi_speedup.model.node import Node
 from pi_speedup.problem import Problem
 
 Status = Literal["pass", "flag", "unknown"]
-ControlName = Literal["base_after_to_before", "long_to_short_base"]
+ControlName = Literal["base_after_to_before", "long_to_short_base", "lower_limit"]
 VerdictStatus = Literal["sound", "doubtful", "invalid", "none"]
 Effect = Literal["none", "doubtful", "invalid"]
 
@@ -208,7 +208,7 @@ class Sweep(Model):
 class PiFigures(Model):
     """One Pi among the others: its pod's times together, points a second, and how long it took of the mean.
 
-    `cores` is None where nobody told.
+    `cores` is None where nobody told, `alone_samples_per_second` where it was not measured by itself.
     """
 
     name: Name
@@ -218,6 +218,19 @@ class PiFigures(Model):
     seconds: Spread
     samples_per_second: float
     relative: float
+    alone_samples_per_second: float | None
+
+
+class Capacity(Model):
+    """What the Pis can give: the sum of their rates by themselves, and what all together gave of it.
+
+    Points a second, in the geometric mean of `rounds`; the efficiency does not depend on the base Pi.
+    """
+
+    samples_per_second: float
+    together_samples_per_second: float
+    efficiency: Estimate
+    rounds: tuple[int, ...]
 
 
 class Straggler(Model):
@@ -342,6 +355,7 @@ class Report(Model):
     sweep: Sweep | None
     pi_figures: tuple[PiFigures, ...]
     straggler: Straggler | None
+    capacity: Capacity | None
     controls: tuple[Control, ...]
     estimate_of_pi: PiEstimate | None
     software: Software

@@ -37,6 +37,12 @@ def _not_a_bool(value: object) -> object:
     return value
 
 
+def _split(value: object) -> object:
+    # With -e a list is easier written as a text: json,html.
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+ReportFormat = Literal["json", "md", "csv", "html", "metrics"]
 Whole = Annotated[int, BeforeValidator(_not_a_bool)]
 Number = Annotated[float, BeforeValidator(_not_a_bool)]
 
@@ -74,6 +80,16 @@ class Settings(Model):
     )
     sweep: bool = Field(
         False, description="Also measure 1, 2, ... Pis together: each number up to 8, then 16, 32, ..."
+    )
+    each_pi: bool = Field(
+        False,
+        description="In three of the rounds, also measure each Pi by itself, with a Job of one pod: "
+        "the sum of their rates is what the cluster can give.",
+    )
+    control_round: bool = Field(
+        False,
+        description="In three of the rounds, also measure all Pis at 0.8 of the CPU limit: "
+        "if the speedup does not fall to 0.8 of itself, the limit or the measurement is wrong.",
     )
     target_percent: Annotated[Number | None, BeforeValidator(_no_text_for_none)] = Field(
         None,
@@ -151,6 +167,16 @@ class Settings(Model):
         "K3s server is fetched (group `server`); without that, ~/.kube/config.",
         json_schema_extra=LOCAL,
     )
+    report_formats: Annotated[tuple[ReportFormat, ...], BeforeValidator(_split)] = Field(
+        ("json", "md", "csv", "html", "metrics"),
+        min_length=1,
+        description="Files of the report: `json` for programs, `md` to read, `csv` for a spreadsheet, "
+        "`html` for a page with charts, `metrics` for Prometheus.",
+        json_schema_extra=LOCAL,
+    )
+    language: Literal["en", "zh-TW"] = Field(
+        "en", description="Language of `report.html`.", json_schema_extra=LOCAL
+    )
     host_checks: bool = Field(
         True,
         description="Look at each Pi over SSH before and after. `false` for Pis that you cannot log in to.",
@@ -194,6 +220,8 @@ def allowed(field: FieldInfo) -> str:
     above = next((bound.gt for bound in bounds if isinstance(bound, Gt)), None)
     high = next((bound.le for bound in bounds if isinstance(bound, Le)), None)
     words = [str(choice) for choice in choices]
+    if tuple in kinds and choices:
+        return f"a list of {' or '.join([', '.join(words[:-1]), words[-1]])}"
     if bool in kinds:
         words.append("true or false")
     elif kinds & {int, float}:
@@ -223,6 +251,8 @@ def _parts(annotation: Any) -> tuple[list[object], set[type], list[object]]:
             {kind for _, kinds, _ in parts for kind in kinds},
             [bound for _, _, bounds in parts for bound in bounds],
         )
+    if origin is tuple:
+        return _parts(get_args(annotation)[0])[0], {tuple}, []
     return [], {origin or annotation}, []
 
 
@@ -249,4 +279,6 @@ def default_words(name: str) -> str:
     value = Settings.model_fields[name].default
     if value is None or value in ("", ()):
         return "empty"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)

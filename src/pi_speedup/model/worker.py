@@ -22,6 +22,8 @@ _END_LINE = re.compile(END_MARK + r" sha256=([0-9a-f]{64})")
 # The worker's own: it counts its first points in so many groups of so many points, or of fewer.
 STRETCH_GROUPS, STRETCH_GROUP_SAMPLES = 4, 250
 
+Celsius = Annotated[float, Field(ge=-273.15, le=1000)]
+Megahertz = Annotated[float, Field(ge=0, le=100_000)]
 Stream = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][-.A-Za-z0-9]{0,99}$")]
 
 
@@ -71,6 +73,8 @@ class WorkerReport(Model):
     """The worker's JSON: what its processes share, and an account of each, in the order of their numbers.
 
     `stream` is what the names of its processes' random streams share; a dot and their number follow.
+    `celsius` and `megahertz` are the Pi's temperature and the frequency of its first core, before the
+    processes began and after they had ended; None for what it does not tell.
     """
 
     schema_version: Literal[1]
@@ -82,6 +86,8 @@ class WorkerReport(Model):
     python_implementation: Annotated[str, StringConstraints(pattern=r"^[-A-Za-z0-9]{1,32}$")]
     machine: Annotated[str, StringConstraints(pattern=r"^[-_A-Za-z0-9]{1,32}$")]
     node: Name
+    celsius: tuple[Celsius | None, Celsius | None]
+    megahertz: tuple[Megahertz | None, Megahertz | None]
     processes: Annotated[tuple[Process, ...], Field(min_length=1, max_length=16)]
 
     @property

@@ -21,7 +21,6 @@ from pi_speedup.pi.runtime import (
     PULL_SECONDS,
     Case,
     command,
-    cpu_limit_cores,
     image_ids,
     inspect_problem,
     is_absent,
@@ -260,7 +259,7 @@ class BaseDriver:
             runtime=runtime,
             image=settings.image if in_container else None,
             image_ids=self._image_ids if in_container else (),
-            cpu_limit_cores=cpu_limit_cores(settings, case.cell) if in_container else None,
+            cpu_limit_cores=case.cell.cpu_limit_cores(settings) if in_container else None,
             milestones=Milestones(
                 created=0.0,
                 started=ran.since_begun(report.start_epoch_ns) if ran and report else None,

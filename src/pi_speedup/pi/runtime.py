@@ -178,7 +178,7 @@ def _container(plan: Plan, case: Case) -> tuple[str, ...]:
         "--cap-drop=ALL",
         "--security-opt=no-new-privileges",
         "--user=65534:65534",
-        f"--cpus={cpu_limit_cores(settings, case.cell):g}",
+        f"--cpus={case.cell.cpu_limit_cores(settings):g}",
         f"--memory={memory}m",
         f"--memory-swap={memory}m",
         "--log-driver=none",
@@ -189,11 +189,6 @@ def _container(plan: Plan, case: Case) -> tuple[str, ...]:
         f"--name={case.name}",
         settings.image,
     )
-
-
-def cpu_limit_cores(settings: Settings, cell: Cell) -> float:
-    """Return the cores that a cell's container, or each of its pods, may use."""
-    return settings.cpu_limit_cores * cell.processes_per_pi
 
 
 def image_ids(inspected: Outcome, image: str) -> tuple[str, ...] | None:

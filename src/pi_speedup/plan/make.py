@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 
 from pi_speedup import __version__
-from pi_speedup.model.plan import ALONE, ALONE_LONG, Cell, Plan
+from pi_speedup.model.plan import ALONE, ALONE_LONG, ALONE_ON, SLOW, SLOW_SHARE, Cell, Plan
 from pi_speedup.model.settings import Settings
 from pi_speedup.problem import refuse
 from pi_speedup.text import listed
@@ -14,6 +15,10 @@ from pi_speedup.text import listed
 # Up to here a sweep measures each number of Pis, beyond it only powers of two.
 _EACH_UP_TO = 8
 _MOST_PROCESSES = 16
+# In how many rounds what is optional is measured.
+_SOME_ROUNDS = 3
+# With what goes before it, a cell's name.
+_SHORT_NAME = re.compile(r"[a-z0-9][-a-z0-9]{0,30}")
 
 
 def make_plan(
@@ -36,14 +41,14 @@ def make_plan(
     samples = settings.samples_per_process
     ordered = (base_pi, *(pi for pi in pis if pi != base_pi))
 
-    def job(count: int) -> Cell:
-        chosen = tuple(pis) if count == len(pis) else ordered[:count]
+    def job(name: str, chosen: Sequence[str], cpu_share: float = 1.0) -> Cell:
         return Cell(
-            name=f"together-{count}",
+            name=name,
             kind="job",
-            pis=chosen,
+            pis=tuple(chosen),
             processes_per_pi=processes,
             samples_per_process=samples,
+            cpu_share=cpu_share,
         )
 
     def base(name: str, samples_per_process: int) -> Cell:
@@ -61,8 +66,15 @@ def make_plan(
     if has_long:
         cells.append(base(ALONE_LONG, samples * len(pis)))
     if settings.sweep:
-        cells += [job(count) for count in sweep_counts(len(pis))]
-    cells.append(job(len(pis)))
+        cells += [job(f"together-{count}", ordered[:count]) for count in sweep_counts(len(pis))]
+    together = f"together-{len(pis)}"
+    cells.append(job(together, pis))
+    in_some = []
+    if settings.control_round:
+        in_some.append(job(f"{together}-{SLOW}", pis, SLOW_SHARE))
+    if settings.each_pi:
+        in_some += [job(name, [pi]) for name, pi in _names_alone(pis)]
+    cells += in_some
     seed = fresh_seed if settings.order_seed is None else settings.order_seed
     return Plan(
         run_id=run_id,
@@ -74,7 +86,16 @@ def make_plan(
         worker_sha256=worker_sha256,
         order_seed=seed,
         cells=tuple(cells),
-        order=_order([cell.name for cell in cells], settings, seed, len(pis)),
+        order=_order(
+            [cell.name for cell in cells],
+            settings,
+            seed,
+            warm_up=(ALONE, together) if settings.warm_up else (),
+            only_in={
+                ALONE_LONG: long_rounds(settings),
+                **{cell.name: spread_rounds(settings.rounds, _SOME_ROUNDS) for cell in in_some},
+            },
+        ),
     )
 
 
@@ -86,12 +107,23 @@ def sweep_counts(pis: int) -> tuple[int, ...]:
 
 
 def long_rounds(settings: Settings) -> frozenset[int]:
-    """Return the rounds in which one Pi alone also draws the samples of all, spread over the run."""
-    count = min(settings.long_rounds, settings.rounds)
+    """Return the rounds in which one Pi alone also draws the samples of all."""
+    return spread_rounds(settings.rounds, settings.long_rounds)
+
+
+def spread_rounds(rounds: int, wanted: int) -> frozenset[int]:
+    """Return so many of the rounds 1, 2, ..., spread over the run; all where there are not so many."""
+    count = min(wanted, rounds)
     if count <= 1:
-        return frozenset([(settings.rounds + 1) // 2][:count])
-    step = (settings.rounds - 1) / (count - 1)
+        return frozenset([(rounds + 1) // 2][:count])
+    step = (rounds - 1) / (count - 1)
     return frozenset(1 + round(number * step) for number in range(count))
+
+
+def _names_alone(pis: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the names of the cells of each Pi by itself: with a number where a Pi's own is too long."""
+    short = all(_SHORT_NAME.fullmatch(pi) for pi in pis)
+    return [(f"{ALONE_ON}{pi if short else number}", pi) for number, pi in enumerate(pis, start=1)]
 
 
 def _processes(settings: Settings, pis: Sequence[str], cores: Mapping[str, int | None]) -> int:
@@ -108,8 +140,15 @@ def _processes(settings: Settings, pis: Sequence[str], cores: Mapping[str, int |
     return min(_MOST_PROCESSES, *(cores[pi] or 1 for pi in pis))
 
 
-def _order(names: Sequence[str], settings: Settings, seed: int, pis: int) -> tuple[tuple[str, ...], ...]:
-    """Return the cells of each round in order, the warm-up first.
+def _order(
+    names: Sequence[str],
+    settings: Settings,
+    seed: int,
+    *,
+    warm_up: Collection[str],
+    only_in: Mapping[str, Collection[int]],
+) -> tuple[tuple[str, ...], ...]:
+    """Return the cells of each round in order, the warm-up first; `only_in`: rounds of those not in all.
 
     Each second round is the one before it reversed (ABBA), so that a drift of speed over time cancels: a Pi
     that grows hot would favour whatever is measured first. A sweep is shuffled anew for each pair of rounds:
@@ -117,14 +156,12 @@ def _order(names: Sequence[str], settings: Settings, seed: int, pis: int) -> tup
     """
     chance = random.Random(seed)
     order = chance.sample(names, len(names))
-    with_long = long_rounds(settings)
     # Pulls the image on all Pis and on the one that works alone; nothing of it is counted.
-    warm_up = (ALONE, f"together-{pis}") if settings.warm_up else ()
     rounds = [tuple(name for name in order if name in warm_up)]
     for number in range(1, settings.rounds + 1):
         if number % 2 == 0:
             order.reverse()
         elif number > 1:
             order = chance.sample(names, len(names)) if settings.sweep else order[::-1]
-        rounds.append(tuple(name for name in order if name != ALONE_LONG or number in with_long))
+        rounds.append(tuple(name for name in order if number in only_in.get(name, (number,))))
     return tuple(rounds)

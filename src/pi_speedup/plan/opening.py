@@ -28,12 +28,14 @@ _GROUPS = "see inventory/hosts.yml for the groups pis, base and server"
 class Inventory:
     """The groups as Ansible knows them: the names of their hosts, None for a group that is not there.
 
-    `limit` is what was given with --limit, `reached` the hosts that it leaves, both None without it.
+    An inventory of k3s-ansible has `server` and `agent`, and neither `pis` nor `base`: then its server works
+    alone. `limit` is what was given with --limit, `reached` the hosts that it leaves, both None without it.
     """
 
     pis: Sequence[str] | None
     base: Sequence[str] | None
     server: Sequence[str] | None = None
+    agent: Sequence[str] | None = None
     limit: str | None = None
     reached: Sequence[str] | None = None
 
@@ -121,6 +123,11 @@ def open_door(
 
 def _pis_and_base(inventory: Inventory) -> tuple[Sequence[str], str]:
     pis, base = inventory.pis, inventory.base
+    server = inventory.server or ()
+    if pis is None and (server or inventory.agent):
+        pis = [*server, *(each for each in inventory.agent or () if each not in server)]
+    if base is None and server and server[0] in (pis or ()):
+        base = server[:1]
     if pis is None:
         raise refuse("inventory", "there is no group `pis`", f"-i names the inventory; {_GROUPS}")
     if not pis:
@@ -200,7 +207,13 @@ def _continues(
             raise refuse(str(store.folder), what, "choose another benchmark_run_id or benchmark_runs_dir")
         return False
     plan = store.plan()
-    check_same(plan, settings, pis=pis, base_pi=base_pi, worker_sha256=worker_sha256)
+    check_same(
+        plan,
+        settings,
+        pis=[store.pi_of(pi) for pi in pis],
+        base_pi=store.pi_of(base_pi),
+        worker_sha256=worker_sha256,
+    )
     upcoming = next_trial(plan, store.trials(), lambda: None)
     if isinstance(upcoming, Stop) and _is_reported(store.folder):
         ended = {"complete": "complete", "budget": "over: its benchmark_budget_minutes are spent"}

@@ -88,7 +88,8 @@ def expected_seconds(plan: Plan, trials: Sequence[Trial] = ()) -> float:
 
 
 def _guess(cell: Cell, samples_per_second: float) -> float:
-    return cell.samples_per_process / samples_per_second + _ASSUMED_EXTRA_SECONDS[cell.kind]
+    computing = cell.samples_per_process / (samples_per_second * cell.cpu_share)
+    return computing + _ASSUMED_EXTRA_SECONDS[cell.kind]
 
 
 def _samples_per_second(cells: Mapping[str, Cell], trials: Sequence[Trial]) -> float | None:

@@ -30,7 +30,8 @@ def _cell_words(plan: Plan, cell: Cell) -> str:
     if cell.processes_per_pi > 1:
         each += f" in each of {cell.processes_per_pi} processes"
     if cell.kind == "job":
-        return f"a Job on {listed(cell.pis)}, {each}{' in each pod' if len(cell.pis) > 1 else ''}"
+        share = f", at {cell.cpu_share:g} of the CPU limit" if cell.cpu_share < 1 else ""
+        return f"a Job on {listed(cell.pis)}, {each}{' in each pod' if len(cell.pis) > 1 else ''}{share}"
     what = "a process" if plan.settings.base_runtime == "process" else f"{plan.settings.base_runtime}"
     whose = "as one pod" if cell.name == ALONE else "as all pods together"
     return f"{what} on {plan.base_pi} alone, {each}, {whose}"

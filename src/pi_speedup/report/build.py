@@ -5,6 +5,7 @@ A function of the run's files alone, so that building it again gives the same by
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,31 +21,49 @@ from pi_speedup.model.report import (
     Verdict,
     VerdictStatus,
 )
-from pi_speedup.model.settings import is_local
+from pi_speedup.model.settings import Settings, is_local
 from pi_speedup.report import estimates
 from pi_speedup.report.checks import run_checks
+from pi_speedup.report.csv_table import csv_text
 from pi_speedup.report.evidence import Contents, Evidence, read_contents
 from pi_speedup.report.images import digest, short_name
+from pi_speedup.report.metrics import metrics
 from pi_speedup.report.summary import progress
 from pi_speedup.report.words import estimate_words, idle_words, pis_words, used_words
 from pi_speedup.text import listed, to_plain
 
 
-def report_files(folder: Path) -> dict[str, Any]:
-    """Return `report.json` and `report.md` as texts and `table`, the lines for a terminal; of a run's folder.
+def report_files(
+    folder: Path, formats: Sequence[str] = Settings().report_formats, language: str = "en"
+) -> dict[str, Any]:
+    """Return a report's files, of a run's folder: `report.json` and so on as texts, `table` for a terminal.
 
-    ProblemError naming the file that is missing or wrong.
+    formats, language: as the settings `report_formats` and `language`. ProblemError naming the file that is
+    missing or wrong.
     """
-    # Jinja is imported where something is rendered, not where the measuring loop asks for a width.
-    from pi_speedup.report.markdown import markdown
+    # Jinja is imported where something is rendered, not where the measuring loop asks for a width; what
+    # draws charts only where a page is asked for, since it takes as long as all the rest.
     from pi_speedup.report.terminal import terminal_table
 
-    report = build_report(read_contents(folder))
-    return {
-        "report.json": report.text(),
-        "report.md": markdown(report),
-        "table": list(terminal_table(report)),
-    }
+    contents = read_contents(folder)
+    report = build_report(contents)
+    files: dict[str, Any] = {"table": list(terminal_table(report))}
+    # The page first: what is named first is what one opens.
+    if "html" in formats:
+        from pi_speedup.report.page.page import page
+
+        files["report.html"] = page(report, contents.trials, language)
+    if "json" in formats:
+        files["report.json"] = report.text()
+    if "md" in formats:
+        from pi_speedup.report.markdown import markdown
+
+        files["report.md"] = markdown(report)
+    if "csv" in formats:
+        files["report.csv"] = csv_text(contents.trials, {row.name for row in report.trials if row.counted})
+    if "metrics" in formats:
+        files["metrics.prom"] = metrics(report)
+    return files
 
 
 def build_report(contents: Contents) -> Report:
@@ -78,6 +97,7 @@ def build_report(contents: Contents) -> Report:
         sweep=estimates.sweep(evidence),
         pi_figures=pi_figures,
         straggler=estimates.straggler(evidence, pi_figures, found),
+        capacity=estimates.capacity(evidence),
         controls=estimates.controls(evidence),
         estimate_of_pi=estimates.merged_pi(evidence) if some else None,
         software=_software(evidence),

@@ -68,7 +68,10 @@ class Clocks:
 
 
 def clocks_of(hosts: Sequence[Host], pis: Sequence[str], trials: Sequence[Trial]) -> Clocks:
-    """Return the clocks as they were read before the first trial and after the last."""
+    """Return the clocks as they were read before and after the run.
+
+    A look that does not tell when it was taken counts as one at the first trial's start or the last's end.
+    """
     if not trials:
         return Clocks({}, ())
     first = min(trial.started_epoch_ns for trial in trials)
@@ -127,5 +130,7 @@ def _extreme_pairs(spans: Sequence[Span]) -> list[tuple[int, int, int]]:
 
 def _reading(state: HostState, epoch_ns: int) -> Reading:
     return Reading(
-        epoch_ns, round(state.clock_offset_seconds * 1e9), round(state.clock_uncertainty_seconds * 1e9)
+        state.clock_read_epoch_ns or epoch_ns,
+        round(state.clock_offset_seconds * 1e9),
+        round(state.clock_uncertainty_seconds * 1e9),
     )

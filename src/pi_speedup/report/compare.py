@@ -243,6 +243,7 @@ def _times(report: Report) -> RunTimes:
         together_samples_per_second=math.exp(statistics.fmean(together_rates(report))) if found else None,
         alone_seconds=found.one_pi.seconds.geometric_mean if found else None,
         verdict=report.verdict.status,
+        because=tuple(one_line(code, 40) for code in report.verdict.because),
         caveat=one_line(report.caveat) if report.caveat else None,
     )
 

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from pi_speedup.model.plan import ALONE, Plan
 from pi_speedup.model.report import (
     Bracket,
+    Capacity,
     Comparison,
     Control,
     ControlName,
+    Estimate,
     Factors,
     Fit,
     Ledger,
@@ -38,6 +40,7 @@ from pi_speedup.report.intervals import (
     compute_pairs,
     interval_half_width_percent,
     long_to_short_base,
+    lower_limit_to_expected,
     mapped,
     quantile_of,
     ratio_estimate,
@@ -129,11 +132,7 @@ def wall_steps(evidence: Evidence) -> WallSteps:
 
 def sweep(evidence: Evidence) -> Sweep | None:
     """Return the speedup of 1, 2, ... Pis; None where only all together were measured."""
-    cells = sorted(
-        (len(cell.pis), cell.name)
-        for cell in evidence.plan.cells
-        if cell.kind == "job" and evidence.of(cell.name)
-    )
+    cells = sorted((len(cell.pis), cell.name) for cell in evidence.plan.sweep if evidence.of(cell.name))
     if len(cells) < 2:
         return None
     pairs = {count: sweep_pairs(evidence, name, count) for count, name in cells}
@@ -175,6 +174,7 @@ def pi_figures(evidence: Evidence) -> tuple[PiFigures, ...]:
                 seconds=times,
                 samples_per_second=samples / times.geometric_mean,
                 relative=times.geometric_mean / middle,
+                alone_samples_per_second=_alone_rate(evidence, pi),
             )
         )
     return tuple(found)
@@ -197,15 +197,50 @@ def straggler(
     )
 
 
+def capacity(evidence: Evidence) -> Capacity | None:
+    """Return the sum of the Pis' rates by themselves, and what all together gave of it.
+
+    None without such cells. There are too few of these rounds for an interval.
+    """
+    cells = evidence.plan.each_alone
+    rounds = [number for number in evidence.rounds if cells and evidence.has(cells[0].name, number)]
+    if not rounds:
+        return None
+    sums = [
+        math.fsum(cell.samples / evidence.at(cell.name, number).seconds for cell in cells)
+        for number in rounds
+    ]
+    together = evidence.together
+    rates = [together.samples / evidence.at(together.name, number).seconds for number in rounds]
+    shares = [rate / total for rate, total in zip(rates, sums, strict=True)]
+    return Capacity(
+        samples_per_second=formulas.geometric_mean(sums),
+        together_samples_per_second=formulas.geometric_mean(rates),
+        efficiency=Estimate(
+            value=formulas.geometric_mean(shares), minimum=min(shares), maximum=max(shares), interval=None
+        ),
+        rounds=tuple(rounds),
+    )
+
+
 def controls(evidence: Evidence) -> tuple[Control, ...]:
     """Return the ratios that must be 1, those that the run gives."""
     found: list[Control] = []
-    after, long = base_after_to_before(evidence), long_to_short_base(evidence)
+    after, long, slow = (
+        base_after_to_before(evidence),
+        long_to_short_base(evidence),
+        lower_limit_to_expected(evidence),
+    )
     if after is not None:
         found.append(_control("base_after_to_before", "One Pi alone, after a Job / before it", after))
     if long is not None:
         found.append(
             _control("long_to_short_base", "One Pi alone, the samples of all / N times its share", long)
+        )
+    if slow is not None and evidence.plan.slow is not None:
+        share = evidence.plan.slow.cpu_share
+        found.append(
+            _control("lower_limit", f"Speedup at {share:g} of the CPU limit / {share:g} of the speedup", slow)
         )
     return tuple(found)
 
@@ -399,6 +434,12 @@ def _fit(evidence: Evidence, pairs: dict[int, tuple[Pair, ...]]) -> Fit:
         noise_floor=floor,
         valid_to_pis=math.floor(_FIT_REACH * max(pairs)),
     )
+
+
+def _alone_rate(evidence: Evidence, pi: str) -> float | None:
+    cell = next((cell for cell in evidence.plan.each_alone if cell.pis == (pi,)), None)
+    seconds = [trial.seconds for trial in evidence.of(cell.name)] if cell is not None else []
+    return cell.samples / formulas.geometric_mean(seconds) if cell is not None and seconds else None
 
 
 def _control(name: ControlName, title: str, found: Difference | float) -> Control:

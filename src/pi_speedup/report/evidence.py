@@ -39,7 +39,10 @@ def read_contents(folder: Path) -> Contents:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What one worker did in a counted trial; its times in seconds by its Pi's own clocks."""
+    """What one worker did in a counted trial; its times in seconds by its Pi's own clocks.
+
+    `full_limit_cores` is its CPU limit over the share of it that its cell has by plan; None without a limit.
+    """
 
     pi: str
     worker: Worker
@@ -47,6 +50,7 @@ class Work:
     seconds: float
     cpu_seconds: float
     span: Span
+    full_limit_cores: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,10 @@ class Evidence:
     def at(self, cell: str, number: int) -> Measurement:
         """Return a cell's counted trial in a round; KeyError if there is none."""
         return self._by_place[cell, number]
+
+    def has(self, cell: str, number: int) -> bool:
+        """Say whether a cell was measured in a counted round."""
+        return (cell, number) in self._by_place
 
     @cached_property
     def alone(self) -> tuple[Measurement, ...]:
@@ -214,7 +222,16 @@ class Evidence:
                     f"{worker.name} drew {process.samples} samples, not {cell.samples_per_process}",
                 )
         span = self.clocks.span(worker.pi, report.start_epoch_ns, report.end_epoch_ns, trial.started_epoch_ns)
-        return Work(worker.pi, worker, report, report.seconds, report.cpu_seconds, span)
+        limit = worker.cpu_limit_cores
+        return Work(
+            pi=worker.pi,
+            worker=worker,
+            report=report,
+            seconds=report.seconds,
+            cpu_seconds=report.cpu_seconds,
+            span=span,
+            full_limit_cores=None if limit is None else limit / cell.cpu_share,
+        )
 
 
 def _wrong(trial: Trial, what: str) -> ProblemError:

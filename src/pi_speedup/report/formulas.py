@@ -139,6 +139,34 @@ def expected_maximum(count: int) -> float:
     return (value(low) + value(high) + inner) * width / 3
 
 
+@functools.cache
+def lag_quantile(count: int, probability: float) -> float:
+    """Return how far one of `count` standard normal numbers, chosen at random, is below the largest, at most.
+
+    The g with integral of phi(x) Phi(x + g)^(n-1) over x = `probability`; 0 for one number. Source: Dunnett
+    1955, Journal of the American Statistical Association 50, 1096-1121 (one against several equal ones), with
+    a known standard deviation. By Simpson's rule and bisection, right to 1e-6.
+    """
+    if count < 2:
+        return 0.0
+    normal, steps, low, high = statistics.NormalDist(), 400, -8.0, 8.0
+    width = (high - low) / steps
+    points = [low + i * width for i in range(steps + 1)]
+    weights = [(1 if i in (0, steps) else 4 if i % 2 else 2) * width / 3 for i in range(steps + 1)]
+
+    def covered(gap: float) -> float:
+        return math.fsum(
+            weight * normal.pdf(x) * normal.cdf(x + gap) ** (count - 1)
+            for x, weight in zip(points, weights, strict=True)
+        )
+
+    least, most = 0.0, 16.0
+    while most - least > 1e-6:
+        middle = (least + most) / 2
+        least, most = (middle, most) if covered(middle) < probability else (least, middle)
+    return most
+
+
 def karp_flatt_floor(noise: float, pis: int) -> float:
     """Return the Karp-Flatt figure of perfect Pis whose pods' times vary by `noise` (relative).
 

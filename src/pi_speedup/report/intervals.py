@@ -157,3 +157,20 @@ def long_to_short_base(evidence: Evidence) -> Difference | float | None:
     if len(short) < 3:
         return statistics.fmean(long) - statistics.fmean(short)
     return pooled_difference(short, long)
+
+
+def lower_limit_to_expected(evidence: Evidence) -> Difference | float | None:
+    """Return ln of the speedup under a lower CPU limit over its share of the usual speedup: 0 if it reacts.
+
+    The base case is the same on both sides, so it is share * T_N / T_lower that is looked at. Compared with
+    the Jobs of all rounds, as those under the lower limit are few and spread over the run. Assumption: both
+    vary equally. None without such a cell.
+    """
+    cell = evidence.plan.slow
+    lower = [-math.log(job.seconds) for job in evidence.of(cell.name)] if cell is not None else []
+    if cell is None or not lower:
+        return None
+    usual = [math.log(cell.cpu_share) - math.log(job.seconds) for job in evidence.jobs]
+    if len(usual) < 3:
+        return statistics.fmean(lower) - statistics.fmean(usual)
+    return pooled_difference(usual, lower)

@@ -113,6 +113,9 @@ def _losses(report: Report) -> list[str]:
         steps += [("compute", wall.compute), ("collect", wall.collect)]
         known = " + ".join(f"{value:.2f} {name}" for name, value in steps if value is not None)
         lines += _wrapped(f"Job     {wall.wall:.2f} s = {known}", 8)
+    if report.capacity is not None:
+        share, rate = report.capacity.efficiency.value, report.capacity.samples_per_second
+        lines += _wrapped(f"Pis     {share:.1%} of the {rate:,.0f} samples/s that they give by themselves", 8)
     for control in report.controls:
         ends = (
             ""

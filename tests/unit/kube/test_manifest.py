@@ -102,6 +102,13 @@ def test_limits_follow_the_processes(
     assert container(**changed)["resources"] == {"limits": limits, "requests": requests}
 
 
+def test_a_cell_may_have_a_share_of_the_limit_only() -> None:
+    plan = make_plan(cpu_limit_cores=1, processes=2)
+    cell = plan.cells[0].model_copy(update={"cpu_share": 0.8})
+    (found,) = job(plan.model_copy(update={"cells": (cell,)}))["spec"]["template"]["spec"]["containers"]
+    assert found["resources"]["limits"]["cpu"] == "1600m"
+
+
 def test_worker_gets_its_arguments_as_text() -> None:
     found = container(samples=10, processes=2, timeout_seconds=100)
     assert all(isinstance(word, str) for word in found["args"])

@@ -159,3 +159,33 @@ def test_age(now: str, age: str) -> None:
 def test_an_inventory_without_sense_is_refused(expected: list[str], message: str) -> None:
     with pytest.raises(ProblemError, match=message):
         judge("healthy", expected=expected)
+
+
+def with_address(name: str, *addresses: str) -> Any:
+    node = copy.deepcopy(NODES["healthy"])
+    node["metadata"]["name"] = name
+    node["status"]["addresses"] = [{"type": "InternalIP", "address": each} for each in addresses]
+    return node
+
+
+TWO = [with_address("pi-1", "192.168.1.101", "fd00::1"), with_address("pi-2", "192.168.1.102")]
+
+
+def test_a_pi_may_be_named_by_its_address() -> None:
+    found = judged(TWO, ["192.168.1.102", "fd00::1"], "arm64", (), NOW)
+    assert [(node.name, node.host, node.usable) for node in found.nodes] == [
+        ("pi-2", "192.168.1.102", True),
+        ("pi-1", "fd00::1", True),
+    ]
+    assert found.not_in_inventory == ()
+    assert judged(TWO, ["pi-1"], "arm64", (), NOW).nodes[0].host is None
+
+
+def test_an_address_that_no_node_has() -> None:
+    (node,) = judged(TWO, ["192.168.1.109"], "arm64", (), NOW).nodes
+    assert str(node.problems[0]).startswith("192.168.1.109: no node of the cluster has this address. Next: ")
+
+
+def test_a_pi_by_name_and_by_address_is_named_twice() -> None:
+    with pytest.raises(ProblemError, match=r"^pi-1: it is pi-1, a second time\. Next: name each Pi once"):
+        judged(TWO, ["pi-1", "192.168.1.101"], "arm64", (), NOW)

@@ -107,6 +107,9 @@ SHARED: list[tuple[dict[str, Any], str]] = [
     ({"run_id": "../x"}, "run_id"),
     ({"node": "pi-1\n## hello"}, "node"),
     ({"processes": []}, "processes"),
+    ({"celsius": [20.0]}, "celsius"),
+    ({"celsius": [20.0, -300.0]}, "celsius"),
+    ({"megahertz": ["fast", None]}, "megahertz"),
     ({"engine": "x" * 5000}, "more than the 4096 expected"),
 ]
 

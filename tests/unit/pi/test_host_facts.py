@@ -113,7 +113,7 @@ def test_commands_of_a_pi(
     tmp_path: Path, name: str, script: str, arguments: dict[str, Any], field: str, value: Any
 ) -> None:
     found = observed(program(tmp_path, name, script), **arguments)
-    assert getattr(host_state("pi-1", found, asked_ns=0, answered_ns=0), field) == value
+    assert getattr(host_state("pi-1", found, asked_ns=1, answered_ns=1), field) == value
 
 
 def test_a_vcgencmd_that_may_not_ask_says_nothing(tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ def test_a_pi_4() -> None:
         load_1_minute=0.08,
         clock_offset_seconds=0.05,
         clock_uncertainty_seconds=0.95,
+        clock_read_epoch_ns=NOW,
         runtime_version="27.3.1",
     )
 
@@ -65,7 +66,12 @@ def test_a_pi_4() -> None:
 def test_a_pi_that_tells_nothing_but_the_time() -> None:
     silent = {name: None for name in PI_4} | {"first_epoch_ns": NOW, "last_epoch_ns": NOW}
     found = host_state("pi-1", silent, asked_ns=NOW, answered_ns=NOW)
-    told = {"governors": (), "clock_offset_seconds": 0.0, "clock_uncertainty_seconds": 0.0}
+    told = {
+        "governors": (),
+        "clock_offset_seconds": 0.0,
+        "clock_uncertainty_seconds": 0.0,
+        "clock_read_epoch_ns": NOW,
+    }
     assert {name: value for name, value in found if value is not None} == told
 
 

@@ -327,6 +327,37 @@ def test_one_process_that_dies_before_the_start_ends_all() -> None:
     assert (done.returncode, done.stdout) == (1, "")
 
 
+@pytest.mark.parametrize(
+    ("text", "celsius", "megahertz"),
+    [
+        ("48312\n", 48.3, 48.3),
+        ("-1250", -1.2, None),
+        ("1800000", None, 1800.0),
+        ("9" * 30, None, None),
+        ("", None, None),
+        ("hot", None, None),
+        (None, None, None),
+    ],
+    ids=["told", "frost", "a frequency", "nonsense", "empty", "not a number", "no such file"],
+)
+def test_heat_and_speed_are_told_where_they_can_be_read(
+    tmp_path: Path, text: str | None, celsius: float | None, megahertz: float | None
+) -> None:
+    file = tmp_path / "temp"
+    if text is not None:
+        file.write_text(text)
+    program = PROGRAM
+    for name in (
+        "/sys/class/thermal/thermal_zone0/temp",
+        "/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq",
+    ):
+        assert name in program
+        program = program.replace(name, str(file))
+    done = subprocess.run([sys.executable, "-c", program, *CASE], capture_output=True, text=True, check=True)
+    found = parse_worker_output(done.stdout, "the worker")
+    assert (found.celsius, found.megahertz) == ((celsius, celsius), (megahertz, megahertz))
+
+
 def test_it_is_valid_for_python_3_9() -> None:
     ast.parse(PROGRAM, feature_version=(3, 9))
 

@@ -77,6 +77,39 @@ def test_the_long_base_case_is_spread_over_the_run(rounds: int, wanted: int, num
     assert long_rounds(Settings(rounds=rounds, long_rounds=wanted)) == numbers
 
 
+def test_all_pis_under_a_lower_limit_are_measured_where_asked() -> None:
+    made = plan(control_round=True)
+    assert made.slow is not None and made.slow.name == "together-3-slow"
+    assert (made.slow.pis, made.slow.samples, made.slow.cpu_share) == (PIS, made.together.samples, 0.8)
+    assert made.slow.cpu_limit_cores(made.settings) == 0.8
+    assert [number for number, names in enumerate(made.order) if "together-3-slow" in names] == [1, 4, 7]
+    assert any("at 0.8 of the CPU limit, in round 1, 4, 7" in line for line in plan_lines(made))
+    assert plan().slow is None
+
+
+@pytest.mark.parametrize(
+    ("pis", "names"),
+    [
+        (PIS, ["alone-on-pi-1", "alone-on-pi-2", "alone-on-pi-3"]),
+        (("pi-1", "pi.home.lan"), ["alone-on-1", "alone-on-2"]),
+        (("pi-1", "p" * 32), ["alone-on-1", "alone-on-2"]),
+    ],
+    ids=["by name", "a dot", "too long"],
+)
+def test_each_pi_is_measured_by_itself_where_asked(pis: tuple[str, ...], names: list[str]) -> None:
+    made = plan(each_pi=True, pis=pis)
+    assert [cell.name for cell in made.each_alone] == names
+    assert [cell.pis for cell in made.each_alone] == [(pi,) for pi in pis]
+    assert {cell.kind for cell in made.each_alone} == {"job"}
+    assert [number for number, order in enumerate(made.order) if names[-1] in order] == [1, 4, 7]
+    assert plan().each_alone == ()
+
+
+def test_what_is_optional_is_not_part_of_a_sweep() -> None:
+    made = plan(each_pi=True, control_round=True, sweep=True)
+    assert [cell.name for cell in made.sweep] == ["together-1", "together-2", "together-3"]
+
+
 def test_a_sweep_begins_with_the_pi_that_works_alone() -> None:
     made = plan(sweep=True, pis=("pi-1", "pi-2", "pi-3"))
     assert made.cell("together-1").pis == ("pi-1",)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pi_speedup.model.node import Node, Nodes
 from pi_speedup.plan.opening import Door, Here, Inventory, Opened, open_door
 from pi_speedup.problem import ProblemError
 from pi_speedup.store import RunStore
@@ -205,3 +206,55 @@ def test_the_report_door_needs_no_inventory_and_takes_the_latest(tmp_path: Path)
 def test_the_report_of_a_run_that_is_not_there(tmp_path: Path, run_id: str, what: str) -> None:
     with pytest.raises(ProblemError, match=rf"{what}\. Next: "):
         opened(tmp_path, GOOD, "report", run_id=run_id)
+
+
+K3S_ANSIBLE: dict[str, tuple[Inventory, tuple[str, ...], str]] = {
+    "server and agents": (
+        Inventory(None, None, server=["pi-3"], agent=["pi-1", "pi-2"]),
+        ("pi-3", "pi-1", "pi-2"),
+        "pi-3",
+    ),
+    "three servers": (
+        Inventory(None, None, server=["pi-1", "pi-2", "pi-3"], agent=["pi-3"]),
+        ("pi-1", "pi-2", "pi-3"),
+        "pi-1",
+    ),
+    "no agent": (Inventory(None, None, server=["pi-1"], agent=[]), ("pi-1",), "pi-1"),
+    "addresses": (
+        Inventory(None, None, server=["192.168.1.101"], agent=["192.168.1.102"]),
+        ("192.168.1.101", "192.168.1.102"),
+        "192.168.1.101",
+    ),
+    "a base of one's own": (
+        Inventory(None, ["pi-2"], server=["pi-1"], agent=["pi-2"]),
+        ("pi-1", "pi-2"),
+        "pi-2",
+    ),
+    "Pis of one's own": (
+        Inventory(["pi-1", "pi-2"], None, server=["pi-2"], agent=["pi-1", "pi-3"]),
+        ("pi-1", "pi-2"),
+        "pi-2",
+    ),
+}
+
+
+@pytest.mark.parametrize(("inventory", "pis", "base"), K3S_ANSIBLE.values(), ids=K3S_ANSIBLE)
+def test_an_inventory_of_k3s_ansible_does(
+    tmp_path: Path, inventory: Inventory, pis: tuple[str, ...], base: str
+) -> None:
+    run = opened(tmp_path, inventory)
+    assert (run.pis, run.base_pi, run.fetch_from) == (pis, base, (inventory.server or [""])[0])
+
+
+def test_the_server_works_alone_only_where_it_is_one_of_the_pis(tmp_path: Path) -> None:
+    with pytest.raises(ProblemError, match="there is no group `base`"):
+        opened(tmp_path, Inventory(["pi-1"], None, server=["big-machine"]))
+
+
+def test_a_run_of_pis_named_by_address_goes_on(tmp_path: Path) -> None:
+    store = sealed(tmp_path, rounds_done=1)
+    nodes = tuple(Node(name=pi, host=f"10.0.0.{number}") for number, pi in enumerate(store.plan().pis))
+    store.write({"nodes.json": Nodes(nodes=nodes, not_in_inventory=())})
+    hosts = [str(node.host) for node in nodes]
+    run = opened(tmp_path, Inventory(None, None, server=hosts[:1], agent=hosts[1:]), run_id="x")
+    assert run.continues and run.pis == tuple(hosts)

@@ -131,7 +131,7 @@ def trials(
     drawn = noise if callable(noise) else lognormal(noise)
     for place, slot in enumerate(slots):
         together = of_round.setdefault(slot.round, math.exp(shared * chance.gauss(0, 1)))
-        speed = together * (1 + drift * place / len(slots))
+        speed = together * (1 + drift * place / len(of.slots))
         if of_trial is not None:
             speed *= of_trial(chance)
         draft = _draft(cells[slot.cell], slot, now, chance, drawn, jitter, speed, clocks or {})
@@ -244,7 +244,7 @@ def _draft(
     clocks: Mapping[str, float],
 ) -> Draft:
     def seconds() -> float:
-        return cell.samples_per_process / RATE * speed * noise(chance)
+        return cell.samples_per_process / RATE / cell.cpu_share * speed * noise(chance)
 
     job = cell.kind == "job"
     workers = [
@@ -255,7 +255,8 @@ def _draft(
             seconds=seconds(),
             runtime="kubernetes" if job else "docker",
             clock_offset=clocks.get(pi, 0.0),
-            limit=float(cell.processes_per_pi),
+            cpu_share=0.995 * cell.cpu_share,
+            limit=cell.cpu_share * cell.processes_per_pi,
         )
         for index, pi in enumerate(cell.pis)
     ]
@@ -337,6 +338,8 @@ def _worker(of: Plan, draft: Draft, worker: WorkerDraft, chance: random.Random) 
                 "python_implementation": "CPython",
                 "machine": "aarch64",
                 "node": worker.pi,
+                "celsius": (None, None),
+                "megahertz": (None, None),
                 "processes": tuple(processes),
                 **worker.report,
             }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pi_speedup.report.clocks import Clocks, Reading, Span, makespan
+from pi_speedup.report.clocks import Clocks, Reading, Span, clocks_of, makespan
+from tests.unit.report import factory
 
 S = 1_000_000_000
 
@@ -31,6 +32,30 @@ def test_offsets_are_linear_between_two_looks(at: int, expected: tuple[int, int]
 
 def test_one_look_serves_all_the_time() -> None:
     assert _clocks(Reading(1000 * S, 7, 3)).at("pi-1", 5000 * S) == (7, 3)
+
+
+@pytest.mark.parametrize(
+    ("early", "late", "offset"),
+    [(0, 0, 0.5), (3600, 0, 0.9), (0, 3600, 0.1), (None, None, 0.5)],
+    ids=["just before and after", "an hour before", "an hour after", "nobody told when"],
+)
+def test_a_clock_was_read_when_it_says(early: int | None, late: int | None, offset: float) -> None:
+    """It gains a second between both looks; how much by the middle of the run depends on their times."""
+    plan = factory.plan(rounds=5)
+    trials = factory.trials(plan)
+    first = trials[0].started_epoch_ns
+    last = trials[-1].started_epoch_ns + round(trials[-1].spent_seconds * 1e9)
+    half = (last - first) // 2
+    # Eight times as long before or after as from a look to the middle.
+    before = None if early is None else first - (8 * half if early else 0)
+    after = None if late is None else last + (8 * half if late else 0)
+    hosts = factory.hosts(
+        plan,
+        {"clock_read_epoch_ns": before},
+        {"clock_read_epoch_ns": after, "clock_offset_seconds": 1.0},
+    )
+    found, _ = clocks_of(hosts, plan.pis, trials).at("pi-2", first + half)
+    assert found / S == pytest.approx(offset, abs=0.01)
 
 
 def test_nothing_is_corrected_unless_all_are_known() -> None:

@@ -50,6 +50,19 @@ def ids(*image_ids: str) -> factory.Defect:
     return defect
 
 
+def busy(draft: factory.Draft) -> None:
+    """Give a thread more CPU time than it had."""
+    draft.workers[0].cpu_share = 1.5
+
+
+def limit(cores: float) -> factory.Defect:
+    def defect(draft: factory.Draft) -> None:
+        for worker in draft.workers:
+            worker.limit = cores
+
+    return defect
+
+
 def every_report(**fields: Any) -> factory.Defect:
     def defect(draft: factory.Draft) -> None:
         for worker in draft.workers:
@@ -137,7 +150,7 @@ NOT_COMPARABLE: dict[str, tuple[Any, str, str]] = {
         "Python CPython 3.9.25 and CPython 3.13.1",
     ),
     "CPU limit": (
-        lambda: report("b2", defect=lambda draft: [setattr(each, "limit", 0.5) for each in draft.workers]),
+        lambda: report("b2", defect=limit(0.5)),
         "limits",
         "cores of a pod 1.0 and 0.5",
     ),
@@ -147,9 +160,9 @@ NOT_COMPARABLE: dict[str, tuple[Any, str, str]] = {
         "MiB of a process 128 and 256",
     ),
     "an invalid run": (
-        lambda: report("b2", defect=lambda draft: draft.workers[0].process.update(inside=1)),
+        lambda: report("b2", defect=busy),
         "verdict",
-        "b2 is invalid because of counts",
+        "b2 is invalid because of ",
     ),
 }
 

@@ -303,3 +303,44 @@ def test_pi_is_merged_from_all_pods() -> None:
     found = _report().estimate_of_pi
     assert found is not None and found.samples == 7 * 30_000_000
     assert found.estimate == pytest.approx(math.pi, abs=1e-3) and found.z_score is not None
+
+
+@pytest.mark.parametrize(
+    ("enforced", "ratio"), [(True, 1.0), (False, 1.25)], ids=["a limit that holds", "a limit that does not"]
+)
+def test_the_speedup_falls_with_the_limit(enforced: bool, ratio: float) -> None:
+    plan = factory.plan(control_round=True)
+
+    def defect(draft: factory.Draft) -> None:
+        if draft.cell.cpu_share < 1 and not enforced:
+            for worker in draft.workers:
+                worker.seconds *= draft.cell.cpu_share
+
+    report = _report(of=plan, noise=0.01, jitter=0.0, defect=defect)
+    (found,) = [control for control in report.controls if control.name == "lower_limit"]
+    assert found.ratio == pytest.approx(ratio, rel=0.02)
+    assert found.low is not None and found.high is not None
+    assert (found.low < 1 < found.high) is enforced
+    # Under its lower limit it is part of nothing else.
+    assert report.comparisons[0].speedup is not None
+    assert report.comparisons[0].speedup.value == pytest.approx(3, rel=0.03)
+    assert report.sweep is None
+
+
+def test_capacity_is_the_sum_of_the_pis_own_rates() -> None:
+    plan = factory.plan(each_pi=True)
+
+    def defect(draft: factory.Draft) -> None:
+        for worker in draft.workers:
+            if worker.pi == "pi-3":
+                worker.seconds *= 1.25
+
+    report = _report(of=plan, defect=defect, **EXACT)
+    found = report.capacity
+    assert found is not None and found.rounds == (1, 4, 7)
+    assert found.samples_per_second == pytest.approx(2.8e6)
+    assert found.together_samples_per_second == pytest.approx(2.4e6)
+    assert found.efficiency.value == pytest.approx(2.4 / 2.8)
+    rates = [each.alone_samples_per_second for each in report.pi_figures]
+    assert rates == pytest.approx([1e6, 1e6, 0.8e6])
+    assert _report().capacity is None

@@ -32,7 +32,7 @@ def _speedup(folder: Path) -> Any:
 def test_a_run_gives_its_files_and_its_table(tmp_path: Path) -> None:
     found = _speedup(factory.write(tmp_path / "run", factory.contents()))
     assert found["problem"] is None
-    assert set(found["files"]) == {"report.json", "report.md"}
+    assert set(found["files"]) == {"report.html", "report.json", "report.md", "report.csv", "metrics.prom"}
     assert found["table"][0].startswith("pi-speedup 20261124-071530-3fa2: 3 Pis")
     assert {type(line) for line in found["table"]} <= {str}
 

@@ -13,6 +13,7 @@ from pi_speedup.report.formulas import (
     geometric_mean,
     karp_flatt,
     karp_flatt_floor,
+    lag_quantile,
     log_sd,
     loss_factors,
     merged_pi,
@@ -84,6 +85,14 @@ def test_the_largest_of_some_normal_numbers(count: int, expected: float) -> None
 @pytest.mark.parametrize(("pis", "floor"), [(2, 0.011), (3, 0.0085), (4, 0.007), (8, 0.004)])
 def test_what_noise_alone_looks_like(pis: int, floor: float) -> None:
     assert karp_flatt_floor(0.02, pis) == pytest.approx(floor, rel=0.06)
+
+
+@pytest.mark.parametrize(
+    ("count", "dunnett"), [(1, 0.0), (2, 1.64), (3, 1.92), (4, 2.06), (8, 2.34), (10, 2.42)], ids=str
+)
+def test_how_far_one_lags_behind_the_largest(count: int, dunnett: float) -> None:
+    """Dunnett's table for 5 %, one side, many degrees of freedom; there the difference's error is sqrt(2)."""
+    assert lag_quantile(count, 0.95) == pytest.approx(dunnett * math.sqrt(2), abs=0.01)
 
 
 def test_a_serial_share_is_found_again() -> None:

@@ -48,6 +48,7 @@ RUNS: dict[str, Any] = {
     "a whole run": lambda: factory.contents(hosts=factory.hosts(factory.plan())),
     "a sweep": lambda: factory.contents(factory.plan(4, sweep=True)),
     "one Pi": lambda: factory.contents(factory.plan(1)),
+    "all that is optional": lambda: factory.contents(factory.plan(each_pi=True, control_round=True)),
     "one round": lambda: factory.contents(factory.plan(rounds=1)),
     "all cores": lambda: factory.contents(factory.plan(processes_per_pi=4)),
     "nothing known of the cluster": lambda: Contents(factory.plan(), factory.trials(factory.plan())),
@@ -124,13 +125,13 @@ VERDICTS: dict[str, tuple[Any, str, tuple[str, ...], str]] = {
         lambda: factory.contents(hosts=factory.hosts(factory.plan())),
         "sound",
         (),
-        "38 of 38 checks looked at.",
+        "39 of 39 checks looked at.",
     ),
     "doubtful": (
         lambda: factory.contents(factory.plan(samples_per_process=1_000_000)),
         "doubtful",
         ("short_run",),
-        "32 of 38 checks looked at; not: model_differs, governor_differs, throttled, temperature, load, "
+        "33 of 39 checks looked at; not: model_differs, governor_differs, throttled, temperature, load, "
         "clock_offset.",
     ),
     "invalid, which outweighs doubtful": (

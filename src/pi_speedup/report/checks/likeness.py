@@ -125,7 +125,7 @@ def machine_differs(evidence: Evidence) -> Finding:
 def cpu_limit_differs(evidence: Evidence) -> Finding:
     """Compare the limits; where a plain process has none, what it used."""
     known = [(m, work) for m, work in evidence.works if work.worker.cpu_limit_cores is not None]
-    owners = who_had_what(known, lambda work: f"a limit of {work.worker.cpu_limit_cores:g}")
+    owners = who_had_what(known, lambda work: f"a limit of {work.full_limit_cores:g}")
     if len(owners) > 1:
         return flagged(differences(owners), "The side with the higher limit has an advantage.", "invalid")
     free = [(m, work) for m, work in evidence.works if work.worker.cpu_limit_cores is None]
@@ -159,7 +159,9 @@ def rounds_alike(evidence: Evidence) -> Finding:
         who = side_of(m, work)
         seen[who, "Python"][_python(work)].append(m.round)
         seen[who, "machine"][work.report.machine].append(m.round)
-        seen[who, "CPU limit"][str(work.worker.cpu_limit_cores)].append(m.round)
+        seen[who, "CPU limit"][
+            "none" if work.full_limit_cores is None else f"{work.full_limit_cores:g}"
+        ].append(m.round)
         seen[who, "image"][
             listed([short_name(work.worker.image), *sorted(work.worker.image_ids)], most=9)
         ].append(m.round)

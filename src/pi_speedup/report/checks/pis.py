@@ -51,21 +51,21 @@ def throttled(evidence: Evidence) -> Finding:
 
 @check("temperature", "No Pi was so hot that it slows down", without_rounds=True)
 def temperature(evidence: Evidence) -> Finding:
-    """Read the temperatures before and after."""
-    if not evidence.hosts:
-        return unknown(_NOT_LOOKED)
-    told = {
-        host.name: [
-            state.temperature_celsius
-            for state in (host.before, host.after)
-            if state is not None and state.temperature_celsius is not None
-        ]
-        for host in evidence.hosts
-    }
+    """Read the temperatures before and after the run, and before and after each trial."""
+    told: dict[str, list[tuple[float, str]]] = {pi: [] for pi in evidence.plan.pis}
+    for host in evidence.hosts:
+        for when, state in (("before the run", host.before), ("after the run", host.after)):
+            if state is not None and state.temperature_celsius is not None:
+                told.setdefault(host.name, []).append((state.temperature_celsius, when))
+    for measurement, work in evidence.works:
+        for when, celsius in zip(("before", "after"), work.report.celsius, strict=True):
+            if celsius is not None:
+                told.setdefault(work.pi, []).append((celsius, f"{when} {measurement.place}"))
+    hottest = {name: max(found) for name, found in told.items() if found}
     hot = [
-        f"{name} had {max(found):.0f} \N{DEGREE SIGN}C"
-        for name, found in told.items()
-        if found and max(found) >= _HOT_CELSIUS
+        f"{name} had {celsius:.0f} \N{DEGREE SIGN}C {when}"
+        for name, (celsius, when) in hottest.items()
+        if celsius >= _HOT_CELSIUS
     ]
     if hot:
         return flagged(
@@ -74,9 +74,14 @@ def temperature(evidence: Evidence) -> Finding:
             "doubtful",
         )
     silent = [name for name, found in told.items() if not found]
+    if not hottest:
+        return unknown(
+            _NOT_LOOKED if not evidence.hosts else f"{listed(silent)} does not tell its temperature"
+        )
     if silent:
         return unknown(f"{listed(silent)} does not tell its temperature")
-    return passed(f"at most {max(max(found) for found in told.values()):.0f} \N{DEGREE SIGN}C")
+    celsius, when = max(hottest.values())
+    return passed(f"at most {celsius:.0f} \N{DEGREE SIGN}C, {when}")
 
 
 @check("load", "No Pi was busy before the run", without_rounds=True)

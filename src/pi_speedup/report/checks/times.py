@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from pi_speedup.report.checks.registry import Finding, check, flagged, passed, unknown
 from pi_speedup.report.evidence import Evidence, Measurement, Work
+from pi_speedup.report.formulas import lag_quantile
 from pi_speedup.text import listed, one_line
 
 # Two clocks read one after the other, and one of them slewed by NTP.
@@ -48,7 +49,14 @@ def clocks_disagree(evidence: Evidence) -> Finding:
         return flagged(
             stepped, "Possibly NTP set it. The makespan of that round is uncertain.", "doubtful", rounds
         )
-    return passed("each time is as long as what it contains, and no clock was set", _CLOCK_SHARE)
+    shortest = min(
+        process.duration_seconds for _, work in evidence.works for process in work.report.processes
+    )
+    return passed(
+        "each time is as long as what it contains, and no clock was set",
+        # By a thousandth more than what is tolerated.
+        1.001 * max(_CLOCK_SHARE / (1 - _CLOCK_SHARE), _CLOCK_SECONDS / shortest),
+    )
 
 
 @check("late_start", "The pods started together")
@@ -201,7 +209,8 @@ def clock_offset(evidence: Evidence) -> Finding:
     (low, low_error, first), (high, high_error, last) = min(known), max(known)
     apart, error = high - low, low_error + high_error
     figures = f"{last} is {apart:.3f} s (+/- {error:.3f} s) ahead of {first}"
-    size = _CLOCK_SHARE + error / makespan
+    # What was read of two clocks may be off by as much again.
+    size = _CLOCK_SHARE + 2 * error / makespan
     if apart - error > _CLOCK_SHARE * makespan:
         done = (
             "Starts and ends are corrected by it." if evidence.clocks.corrected else "Nothing is corrected."
@@ -257,10 +266,9 @@ def _visible_lateness(evidence: Evidence, usual_seconds: float) -> float:
     least = max(_MOST_LATE_SHARE / (1 - _MOST_LATE_SHARE), usual_seconds / evidence.makespan_seconds)
     if evidence.pod_noise is None:
         return least
-    from pi_speedup.report.statistics import range_quantile
+    from pi_speedup.report.statistics import POWER
 
-    noise, freedom = evidence.pod_noise
-    return least + range_quantile(evidence.pis, freedom, 0.05) * noise
+    return least + lag_quantile(evidence.pis, POWER) * evidence.pod_noise[0]
 
 
 def _expected_range_seconds(evidence: Evidence) -> float:

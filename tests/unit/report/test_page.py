@@ -1,0 +1,289 @@
+"""report.html as a document: structure, policy, languages, foreign text, size; charts apart."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import string
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from pi_speedup.model.base import load
+from pi_speedup.model.report import ControlName, Report
+from pi_speedup.problem import Problem, ProblemError
+from pi_speedup.report.build import build_report, report_files
+from pi_speedup.report.checks.registry import CHECKS
+from pi_speedup.report.evidence import Contents
+from pi_speedup.report.page.page import command, page
+from pi_speedup.report.page.words import LANGUAGES, TITLES, Words, catalogue
+from tests.unit.report import factory
+
+PROJECT = Path(__file__).resolve().parents[3]
+HOSTILE = "<script>alert(1)</script> {{ 7*7 }} \x1b[31m \u202egnp.exe \"' --> ]]> <b>& http://evil.example/x"
+VOID = {"meta", "link", "br"}
+
+
+class Document(HTMLParser):
+    """What a test asks of a page: its elements with their attributes, and text by the element around it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[tuple[str, str]] = []
+        self._open: list[str] = []
+        self.feed(text)
+        assert self._open == [], f"not closed: {self._open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open and self._open.pop() == tag, f"</{tag}> closes nothing"
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append((self._open[-1] if self._open else "", data))
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        """Return the attributes of each element of this kind."""
+        return [attributes for found, attributes in self.elements if found == tag]
+
+    def inside(self, tag: str) -> str:
+        """Return the text directly within elements of this kind."""
+        return "".join(data for found, data in self.texts if found == tag)
+
+
+def _failing(draft: factory.Draft) -> None:
+    if draft.slot.round == 5 and not draft.base:
+        draft.outcome, draft.problem = (
+            "failed",
+            Problem(subject="pi-2", what="cordoned", next_step="uncordon"),
+        )
+
+
+RUNS: dict[str, Callable[[], Contents]] = {
+    "a whole run": lambda: factory.contents(hosts=factory.hosts(factory.plan())),
+    "a sweep": lambda: factory.contents(factory.plan(4, sweep=True)),
+    "one Pi": lambda: factory.contents(factory.plan(1)),
+    "one round": lambda: factory.contents(factory.plan(rounds=1)),
+    "all cores": lambda: factory.contents(factory.plan(processes_per_pi=4)),
+    "half a core": lambda: factory.contents(factory.plan(cpu_limit_cores=0.5)),
+    "all that can be measured": lambda: factory.contents(
+        factory.plan(4, sweep=True, control_round=True, each_pi=True)
+    ),
+    "nothing known of the cluster": lambda: Contents(factory.plan(), factory.trials(factory.plan())),
+    "a failed trial": lambda: factory.contents(defect=_failing),
+    "the warm-up alone": lambda: factory.contents(rounds=0),
+    "nothing": lambda: Contents(factory.plan(), ()),
+}
+
+
+@cache
+def made(run: str, language: str = "en") -> tuple[Report, str]:
+    """Return the report and the page of one of the runs."""
+    contents = RUNS[run]()
+    report = build_report(contents)
+    return report, page(report, contents.trials, language)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("run", RUNS)
+def test_every_run_has_a_page_in_every_language(run: str, language: str) -> None:
+    document = Document(made(run, language)[1])
+    assert document.all("html") == [{"lang": language}]
+    assert len(document.all("h1")) == len(document.all("main")) == len(document.all("footer")) == 1
+    levels = [int(tag[1]) for tag, _ in document.elements if re.fullmatch(r"h\d", tag)]
+    assert levels[0] == 1 and all(after <= before + 1 for before, after in pairwise(levels))
+    ids = [attributes["id"] for _, attributes in document.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    referred = [a["aria-labelledby"] or "" for _, a in document.elements if "aria-labelledby" in a]
+    referred += [(a["href"] or "")[1:] for a in document.all("use")]
+    assert {each for names in referred for each in names.split()} <= set(ids)
+    for region in (a for a in document.all("div") if a.get("role") == "region"):
+        assert region["aria-label"] and region["tabindex"] == "0"
+    assert all(cell.get("scope") in ("col", "row") for cell in document.all("th"))
+
+
+def test_it_asks_nobody_and_runs_nothing() -> None:
+    text = made("a whole run")[1]
+    document = Document(text)
+    policy = next(m["content"] or "" for m in document.all("meta") if m.get("http-equiv"))
+    style = base64.b64encode(hashlib.sha256(document.inside("style").encode()).digest()).decode()
+    assert policy == (
+        f"default-src 'none'; style-src 'sha256-{style}'; img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    assert [a["type"] for a in document.all("script")] == ["application/json"]
+    # Neither a style attribute nor a handler, which the policy would refuse.
+    names = {name for _, attributes in document.elements for name in attributes}
+    assert "style" not in names and not [name for name in names if name.startswith("on")]
+    assert not [tag for tag, _ in document.elements if tag in ("img", "iframe", "object", "form", "base")]
+    links = [
+        a[name] or "" for _, a in document.elements for name in ("href", "src", "xlink:href") if name in a
+    ]
+    assert all(link.startswith("#") or link == "data:," for link in links)
+    assert set(re.findall(r"https?://[^\"' ]+", text)) <= {"http://www.w3.org/2000/svg"}
+    assert "url(" not in re.sub(r"url\(#[-a-z0-9]+\)", "", text) and "@import" not in text
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_it_carries_its_report(run: str) -> None:
+    report, text = made(run)
+    assert load(Report, Document(text).inside("script"), "the page") == report
+
+
+def test_foreign_text_is_inert() -> None:
+    plan = factory.plan(caveat=HOSTILE, base_command_prefix=("x", HOSTILE), base_runtime="process")
+
+    def failing(draft: factory.Draft) -> None:
+        for worker in draft.workers:
+            worker.image, worker.image_ids = HOSTILE, (HOSTILE,)
+        if draft.slot.round == 5 and not draft.base:
+            draft.outcome = "failed"
+            draft.problem = Problem(subject=HOSTILE, what=HOSTILE, next_step=HOSTILE)
+
+    contents = Contents(
+        plan,
+        factory.trials(plan, defect=failing),
+        factory.all_nodes(plan, os_image=HOSTILE, kernel_version=HOSTILE).model_copy(
+            update={"not_in_inventory": (HOSTILE,)}
+        ),
+        factory.hosts(plan, both={"model": HOSTILE, "governors": (HOSTILE,)}),
+    )
+    report = build_report(contents)
+    for language in LANGUAGES:
+        text = page(report, contents.trials, language)
+        document = Document(text)
+        assert [a["type"] for a in document.all("script")] == ["application/json"]
+        assert not document.all("b")
+        shown = "".join(data for tag, data in document.texts if tag not in ("script", "style"))
+        assert shown.count("<script>alert(1)</script> {{ 7*7 }}") >= 8
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", text)
+        assert load(Report, document.inside("script"), "the page") == report
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_catalogue_is_complete(language: str) -> None:
+    english, other = catalogue("en"), catalogue(language)
+    ours = {key: text for key, text in other.items() if not key.startswith(TITLES)}
+    assert set(ours) == set(english)
+    for key, text in ours.items():
+        fields = {name for _, name, _, _ in string.Formatter().parse(text) if name}
+        known = {name for _, name, _, _ in string.Formatter().parse(english[key]) if name}
+        assert fields == known, key
+    if language != "en":
+        codes = {key.removeprefix(TITLES) for key in other if key.startswith(TITLES)}
+        assert codes == {entry.code for entry in CHECKS}
+        # Not merely copied: what is the same is a name, or holds nothing but signs.
+        same = {key for key in ours if ours[key] == english[key]}
+        words = {key for key in same if re.search("[A-Za-z]{2}", re.sub(r"\{\w+\}", "", ours[key]))}
+        assert words <= {
+            "figures.karp_flatt",
+            "pis.pi",
+            "pis.server",
+            "method.pythons",
+            "method.kubelet",
+            "clock.x",
+            "unit.megahertz",
+        }
+
+
+def test_every_key_is_used() -> None:
+    folder = PROJECT / "src/pi_speedup/report/page"
+    source = "".join(
+        path.read_text("utf-8") for path in [*folder.glob("*.py"), *folder.glob("templates/*.j2")]
+    )
+    # Keys that are put together of a beginning and a model's word.
+    made_of = (
+        "used",
+        "verdict",
+        "ending",
+        "figures",
+        "wall",
+        "trials",
+        "timeline",
+        "checks",
+        "method",
+        "heat",
+        "clock",
+    )
+    unused = [
+        key for key in catalogue("en") if f'"{key}"' not in source and key.partition(".")[0] not in made_of
+    ]
+    assert not unused
+
+
+def test_a_language_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ProblemError, match="language: 'tlh' is not en or zh-TW"):
+        Words("tlh")
+
+
+def test_each_control_has_its_words() -> None:
+    assert all(f"checks.{name}" in catalogue("en") for name in ControlName.__args__)  # type: ignore[attr-defined]
+
+
+def test_the_command_measures_it_again() -> None:
+    report = build_report(factory.contents(factory.plan(rounds=5, caveat="it's a test")))
+    found = command(report)
+    assert found.startswith("ansible-playbook benchmark.yml -e ")
+    import shlex
+
+    given = json.loads(shlex.split(found)[-1])
+    assert given == {"benchmark_rounds": 5, "benchmark_order_seed": 4, "benchmark_caveat": "it's a test"}
+
+
+def test_what_one_reads_first_is_the_figure() -> None:
+    report, text = made("a whole run")
+    speedup = report.comparisons[0].speedup
+    assert speedup is not None and speedup.interval is not None
+    shown = " ".join("".join(data for _, data in Document(text).texts).split())
+    hero = shown[: shown.index("Where the speedup went")]
+    for wanted in (
+        f"{speedup.value:.2f}\N{MULTIPLICATION SIGN}",
+        f"95% interval: {speedup.interval.low:.2f} to {speedup.interval.high:.2f}",
+        "You can rely on this figure",
+    ):
+        assert wanted in hero
+
+
+def test_only_the_formats_asked_for_are_made(tmp_path: Path) -> None:
+    folder = factory.write(tmp_path / "run", factory.contents())
+    assert set(report_files(folder, ["json", "html"])) == {"report.html", "report.json", "table"}
+    assert list(report_files(folder))[1] == "report.html"
+    assert report_files(folder)["report.html"] == report_files(folder)["report.html"]
+    assert '<html lang="zh-TW">' in report_files(folder, ["html"], "zh-TW")["report.html"]
+
+
+def test_nothing_heavy_is_imported_without_a_page(tmp_path: Path) -> None:
+    folder = factory.write(tmp_path / "run", factory.contents())
+    script = (
+        "import sys; from pathlib import Path; from pi_speedup.report.build import report_files\n"
+        f"report_files(Path({str(folder)!r}), ['json', 'md', 'csv'])\n"
+        "print([name for name in ('matplotlib', 'PIL', 'pi_speedup.report.page') if name in sys.modules])"
+    )
+    path = {"PYTHONPATH": str(PROJECT / "src"), "PATH": "/usr/bin:/bin"}
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=path
+    )
+    assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("pis", "rounds", "most"), [(3, 7, 600_000), (100, 100, 3_000_000)], ids=["3 Pis, 7 rounds", "100 x 100"]
+)
+def test_it_stays_small(pis: int, rounds: int, most: int) -> None:
+    plan = factory.plan(pis, rounds=rounds)
+    contents = factory.contents(plan, hosts=factory.hosts(plan))
+    assert len(page(build_report(contents), contents.trials).encode()) <= most

@@ -15,7 +15,7 @@ def trial_line(plan: Plan, trials: Sequence[Trial], trial: Trial) -> str:
     """Return what a trial came to: `round 3 of 7  together-3    6.38 s on pi-1, pi-2, about 40 s left`."""
     number = trial.slot.round
     where = "warm-up" if number == 0 else f"round {number} of {plan.rounds}"
-    head = f"{where:<14} {trial.slot.cell:<12}"
+    head = f"{where:<14} {trial.slot.cell:<{plan.longest_name}}"
     if trial.outcome != "ok":
         # Why stands above a second attempt, or is the line with which the run ends.
         return f"{head} failed"

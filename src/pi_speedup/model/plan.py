@@ -100,6 +100,11 @@ class Plan(Model):
         return tuple(cell for cell in self.cells if re.fullmatch(r"together-\d+", cell.name))
 
     @property
+    def longest_name(self) -> int:
+        """Characters of the longest cell's name, for columns."""
+        return max(len(cell.name) for cell in self.cells)
+
+    @property
     def rounds(self) -> int:
         """How many rounds are to be measured, the warm-up apart."""
         return len(self.order) - 1

@@ -11,9 +11,10 @@ def plan_lines(plan: Plan) -> tuple[str, ...]:
     """Return a few lines: what is measured, on which Pis, how often, and how long that takes."""
     rounds = "1 round" if plan.rounds == 1 else f"{plan.rounds} rounds"
     before = "after one warm-up" if plan.settings.warm_up else "with no warm-up"
+    width = plan.longest_name
     return (
         f"Run {plan.run_id}: {_pis(len(plan.pis))}, {rounds} {before}, plan {plan.sha256[:12]}",
-        *(f"  {cell.name:<12} {_cell_words(plan, cell)}, {_when(plan, cell)}" for cell in plan.cells),
+        *(f"  {cell.name:<{width}}  {_cell_words(plan, cell)}, {_when(plan, cell)}" for cell in plan.cells),
         f"  {duration_words(expected_seconds(plan))} on Pis of the Raspberry Pi 4's speed",
     )
 

@@ -151,15 +151,15 @@ def _verdict(checks: tuple[Check, ...], some: bool) -> Verdict:
         )
     status: VerdictStatus = "sound"
     because: tuple[str, ...] = ()
-    reason = "no check gives a reason to doubt the figures"
+    reason = ": no check gives a reason to doubt the figures"
     worse: tuple[VerdictStatus, VerdictStatus] = ("doubtful", "invalid")
     for each in worse:
         if by_effect[each]:
             status, because = each, by_effect[each]
-            reason = f"because of {listed(because, most=len(checks))}"
+            reason = f", because of {listed(because, most=len(checks))}"
     return Verdict(
         status=status,
-        words=f"{status.capitalize()}: {reason}. {words}.",
+        words=f"{status.capitalize()}{reason}. {words}.",
         because=because,
         checks=len(checks),
         looked_at=looked_at,

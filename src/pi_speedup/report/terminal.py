@@ -23,7 +23,8 @@ def terminal_table(report: Report) -> tuple[str, ...]:
     lines += _wrapped(f"pi-speedup {report.run_id}: {report.headline}")
     if report.caveat is not None:
         lines += _wrapped(f"NOTE {report.caveat}")
-    lines += _wrapped(f"Verdict: {report.verdict.words}")
+    verdict = report.verdict.words
+    lines += _wrapped(f"Verdict: {verdict[0].lower()}{verdict[1:]}")
     if report.comparisons:
         lines += ["", *_figures(report), "", *_losses(report)]
     if report.estimate_of_pi is not None:

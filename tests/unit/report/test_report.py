@@ -141,7 +141,7 @@ VERDICTS: dict[str, tuple[Any, str, tuple[str, ...], str]] = {
         ),
         "invalid",
         ("counts",),
-        "Invalid: because of counts.",
+        "Invalid, because of counts.",
     ),
 }
 

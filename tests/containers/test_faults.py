@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -22,7 +23,7 @@ from tests.virtual import PROJECT, Outcome, assert_told, await_that
 Cause = Callable[[Cluster, Path], AbstractContextManager[dict[str, object]]]
 
 # From when a cause shows until the run has told of it.
-TELLS_WITHIN_SECONDS = 60
+TELLS_WITHIN_SECONDS = 120
 # The Pis' own state matters to tests of its checks only.
 UNSEEN: dict[str, object] = {"benchmark_host_checks": "false"}
 # The seeds with which the Job comes first, and the base case.
@@ -276,10 +277,10 @@ def lost(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Lost:
 
 
 def test_a_pi_lost_amid_a_run_is_named_long_before_the_timeout(lost: Lost) -> None:
-    assert_told(lost.amid, r"^pi-3: stopped answering at \d\d:\d\d:\d\d")
-    assert {trial.outcome for trial in trials(lost.amid)} == {"failed"}
-    # It is told as soon as it is noticed, not with the end of the trial.
-    assert "pi-3 stopped answering at" in lost.amid.output
+    # It may come back, so it is measured once more.
+    assert re.search(r"^  pi-3: stopped answering.* that may pass by itself", lost.amid.output, re.MULTILINE)
+    assert_told(lost.amid, r"^pi-3: lost: its kubelet stopped reporting")
+    assert [(trial.attempt, trial.outcome) for trial in trials(lost.amid)] == [(1, "failed"), (2, "failed")]
     assert len(list(lost.amid.run_dir.glob("logs/r000-00-together-3/*.log"))) == len(PIS)
 
 

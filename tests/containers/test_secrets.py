@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import base64
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.containers.cluster import PIS, Cluster
-from tests.virtual import Outcome
+from tests.containers.cluster import ENDLESS, PIS, Cluster
+from tests.virtual import Outcome, await_that
 
 K3S = "/etc/rancher/k3s/k3s.yaml"
 # Base64 of fewer characters may be in a file by chance.
@@ -76,6 +77,20 @@ def test_a_finished_run_keeps_no_key(told: Outcome, secrets: list[str]) -> None:
     assert [path for path in files if path.name == "report.json"]
     assert [str(path) for path in files if seen_in(path.read_text(errors="replace"), secrets)] == []
     assert list(runs.rglob("private")) == []
+
+
+def test_a_stopped_run_keeps_no_key(cluster: Cluster, secrets: list[str]) -> None:
+    playing = cluster.start(
+        "benchmark.yml", benchmark_run_id="stopped", benchmark_samples_per_process=ENDLESS
+    )
+    run = playing.run_dir.with_name("stopped")
+    await_that((run / "plan.json").exists, "its plan is sealed")
+    kept = [path for path in run.rglob("kubeconfig") if seen_in(path.read_text(), secrets)]
+    assert kept == [run / "private/kubeconfig"]
+    playing.process.send_signal(signal.SIGTERM)
+    assert playing.end(within_seconds=60).exit_code == 2
+    files = [path for path in run.rglob("*") if path.is_file()]
+    assert [str(path) for path in files if seen_in(path.read_text(errors="replace"), secrets)] == []
 
 
 def test_the_clusters_folder_is_its_owners(cluster: Cluster, secrets: list[str]) -> None:

@@ -19,7 +19,7 @@ import pytest
 
 from pi_speedup.store import RunStore
 from tests.lab.lab import Lab, Outcome
-from tests.virtual import assert_told
+from tests.virtual import assert_told, await_that
 
 Cause = Callable[[Lab, Path], AbstractContextManager[dict[str, object]]]
 
@@ -202,6 +202,32 @@ def test_a_trial_that_fails_is_one_line_and_a_file(lab: Lab, tmp_path: Path, fau
     # The line is the trial's problem; it may also say how the run goes on.
     assert outcome.errors[0].startswith(last.problem.cause)
     assert (outcome.run_dir / "report.json").exists()
+
+
+def test_a_pi_that_is_cordoned_amid_a_run_is_named(lab: Lab) -> None:
+    playing = lab.start("benchmark.yml", benchmark_rounds=50, benchmark_run_id="amid")
+    trials = playing.run_dir.parent / "amid/trials"
+    await_that(lambda: list(trials.glob("r001-*.json")), "a first round is measured")
+    with cordoned(lab, lab.folder):
+        outcome = playing.end(within_seconds=60)
+    assert_told(outcome, r"^pi-2: cordoned \(unschedulable\)\. Next: kubectl uncordon pi-2; then .*=amid")
+    assert RunStore(trials.parent).trials()[-1].outcome == "failed"
+
+
+def test_an_owner_that_is_deleted_amid_a_run_takes_the_pods_along(lab: Lab) -> None:
+    endless = {"benchmark_samples_per_process": 10**9, **JOB_FIRST}
+    playing = lab.start("benchmark.yml", benchmark_run_id="orphan", **endless)
+    where = "--namespace=pi-speedup"
+    await_that(lambda: running(lab), "a pod runs", 30)
+    lab.kubectl("delete", "configmap", "pi-speedup-owner", where, "--wait=false")
+    outcome = playing.end(within_seconds=60)
+    assert_told(outcome, r"^Job \S+: deleted by someone else while it ran\. Next: ")
+    await_that(lambda: not lab.get("pods", where)["items"], "the pods are gone")
+
+
+def running(lab: Lab) -> bool:
+    pods = lab.get("pods", "--namespace=pi-speedup")["items"]
+    return any(pod["status"]["phase"] == "Running" for pod in pods)
 
 
 def test_the_events_of_a_failed_trial_are_on_disk(lab: Lab, tmp_path: Path) -> None:

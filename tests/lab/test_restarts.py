@@ -96,7 +96,9 @@ if os.environ.get("PROOFS"):
 
 @pytest.mark.parametrize("cause", CAUSES.values(), ids=CAUSES.keys())
 def test_a_run_survives_and_the_verdict_says_what_happened(
-    plane: ControlPlane, cause: Callable[[ControlPlane], None]
+    plane: ControlPlane,
+    cause: Callable[[ControlPlane], None],
+    record_property: Callable[[str, object], None],
 ) -> None:
     lab = plane.lab
     playing = lab.start(
@@ -113,6 +115,9 @@ def test_a_run_survives_and_the_verdict_says_what_happened(
     assert report["progress"]["rounds_complete"] == 2
     checks = {check["code"]: check for check in report["checks"]}
     assert checks["outages"]["status"] == "flag", outcome.output
+    assert report["verdict"]["status"] in ("doubtful", "invalid")
+    record_property("told", checks["outages"]["found"])
+    record_property("failed attempts", report["progress"]["trials_failed"])
 
 
 def running_pods(lab: Lab) -> list[str]:

@@ -370,6 +370,14 @@ def widest_account(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def usable_cores() -> Optional[int]:
+    """Return how many cores this process may run on; None where the system does not tell."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except (AttributeError, OSError):
+        return None
+
+
 def as_line(
     options: argparse.Namespace,
     accounts: Sequence[dict[str, Any]],
@@ -390,6 +398,7 @@ def as_line(
         "python_implementation": platform.python_implementation(),
         "machine": platform.machine(),
         "node": options.node,
+        "usable_cores": usable_cores(),
         "celsius": [before[0], after[0]],
         "megahertz": [before[1], after[1]],
         "processes": list(accounts),

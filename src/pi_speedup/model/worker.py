@@ -86,6 +86,8 @@ class WorkerReport(Model):
     python_implementation: Annotated[str, StringConstraints(pattern=r"^[-A-Za-z0-9]{1,32}$")]
     machine: Annotated[str, StringConstraints(pattern=r"^[-_A-Za-z0-9]{1,32}$")]
     node: Name
+    # On which the worker may run: a cpuset, or taskset, may leave it fewer than the Pi has.
+    usable_cores: Annotated[int, Field(ge=1, le=4096)] | None = None
     celsius: tuple[Celsius | None, Celsius | None]
     megahertz: tuple[Megahertz | None, Megahertz | None]
     processes: Annotated[tuple[Process, ...], Field(min_length=1, max_length=16)]

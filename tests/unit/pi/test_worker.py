@@ -143,6 +143,17 @@ def test_sixteen_accounts_fit_into_a_termination_message() -> None:
     assert len(parse_worker_output(done.stdout, "the worker").processes) == 16
 
 
+def test_it_says_on_how_many_cores_it_may_run() -> None:
+    mine = sorted(os.sched_getaffinity(0))
+    arguments = ["--run-id=r-1", "--stream=s", "--samples=10", "--completion-index=0", "--node=pi-1"]
+    assert parse_worker_output(work(*arguments).stdout, "the worker").usable_cores == len(mine)
+    os.sched_setaffinity(0, mine[:1])
+    try:
+        assert parse_worker_output(work(*arguments).stdout, "the worker").usable_cores == 1
+    finally:
+        os.sched_setaffinity(0, mine)
+
+
 def test_a_result_that_could_be_too_long_is_refused_before_it_is_measured() -> None:
     done = work("--run-id=r1", f"--stream={'s' * 80}", ENDLESS, "--processes=16", f"--node={'n' * 253}")
     assert (done.returncode, done.stdout) == (2, "")

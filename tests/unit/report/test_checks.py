@@ -403,6 +403,14 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         "doubtful",
         "pi-1 has 2 and runs 4",
     ),
+    "fewer cores left than processes": (
+        lambda: looked_at(
+            always(put(report={"usable_cores": 1}), "pi-2"), of=factory.plan(processes_per_pi=4)
+        ),
+        "cores",
+        "doubtful",
+        "pi-2 in together-3 in round 1 may use 1 and runs 4",
+    ),
     "another governor": (
         lambda: looked_at(hosts=factory.hosts(factory.plan(), both={"governors": ("powersave",)})),
         "governor_differs",

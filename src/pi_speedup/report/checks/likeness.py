@@ -203,6 +203,11 @@ def cores(evidence: Evidence) -> Finding:
     known = {pi: found for pi in evidence.plan.pis if (found := evidence.cores(pi)) is not None}
     processes = evidence.together.processes_per_pi
     few = [f"{pi} has {found} and runs {processes}" for pi, found in known.items() if found < processes]
+    few += [
+        f"{m.who(work)} may use {usable} and runs {len(work.report.processes)}"
+        for m, work in evidence.works
+        if (usable := work.report.usable_cores) is not None and usable < len(work.report.processes)
+    ]
     if few:
         return flagged(few, "Its processes wait for each other.", "doubtful")
     silent = [pi for pi in evidence.plan.pis if pi not in known]

@@ -135,7 +135,7 @@ container-tests: kubernetes ## Run the tests that need Pis one can log in to: Do
 
 # CI takes a sample of them; docs/proofs.md records a whole run.
 .PHONY: proofs
-proofs: kubernetes ## Kill a run at thirty moments, restart the control plane under it, start two at once: an hour
+proofs: kubernetes ## Kill a run at thirty moments, restart the control plane under it, start two at once: half an hour
 	PROOFS=1 $(RUN) pytest tests/lab/test_kill.py tests/lab/test_restarts.py tests/lab/test_two_operators.py tests/lab/test_compare.py
 
 .PHONY: overhead

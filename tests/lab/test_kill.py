@@ -142,14 +142,15 @@ def good_trials(folder: Path) -> dict[str, Trial]:
 
 
 def processes_of(run_id: str) -> list[str]:
-    """Return the command lines of all workers of a run that still compute."""
+    """Return the command lines of all that a run has started: workers, and Ansible's own processes."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = path.read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"--run-id" in words and run_id.encode() in words:
+        is_worker = b"--run-id" in words and run_id.encode() in words
+        if is_worker or f"benchmark_run_id={run_id}".encode() in words:
             found.append(b" ".join(word[:60] for word in words).decode("utf-8", "replace"))
     return found
 
@@ -177,7 +178,7 @@ def test_a_killed_run_goes_on_and_counts_each_trial_once(
         )
     if moment.way != "SIGKILL to all":
         # Whoever could, ended what it had started.
-        await_that(lambda: not processes_of(run_id), f"no worker of {run_id} computes", 10)
+        await_that(lambda: not processes_of(run_id), f"nothing of {run_id} runs", 10)
     before = good_trials(folder)
     record_property("trials on disk", len(before))
 

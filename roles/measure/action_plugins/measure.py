@@ -60,8 +60,9 @@ class ActionModule(ActionBase):
         folder = Path(given["run_dir"])
         subject = f"run {folder.name}"
         ended: Ended | None = None
+        interrupts = Interrupts(Display().display)
         try:
-            with Interrupts(Display().display) as interrupts:
+            with interrupts:
                 ended = self._measure(WholeStore(folder, interrupts), given)
         except Interrupted as stop:
             ended = ended or Ended("interrupted", Problem(subject=subject, what=f"stopped by {stop.by}"))
@@ -74,6 +75,9 @@ class ActionModule(ActionBase):
             ended = Ended(
                 "failed", Problem(subject=subject, what=what, next_step="report what it shows with -vvv")
             )
+        if interrupts.parent_gone:
+            # Ansible hands results over through a pipe that nobody reads now: it would wait for ever.
+            os._exit(1)
         # Not a change: what it starts it takes away, but for the last Job, which has ended.
         return {
             **result,

@@ -103,6 +103,11 @@ class Interrupts:
             # None where it was not set from Python.
             signal.signal(number, signal.SIG_DFL if before is None else before)
 
+    @property
+    def parent_gone(self) -> bool:
+        """Whether the process that started this one has ended: nobody takes in what it returns."""
+        return os.getppid() != self._parent
+
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Hold an interruption back until the end of the block, for what must not be done by half."""

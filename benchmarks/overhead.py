@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import statistics
 import subprocess
 import sys
@@ -135,7 +136,7 @@ def bare_command(cluster: VirtualCluster, folder: Path) -> list[str]:
     else:
         address = pis["hosts"]["pi-1"]["ansible_host"]
         ssh = ["ssh", "-i", pis["vars"]["ansible_ssh_private_key_file"]]
-        ssh += pis["vars"]["ansible_ssh_common_args"].split()
+        ssh += shlex.split(pis["vars"]["ansible_ssh_common_args"])
         docker = ["docker", "run", "--rm", "--interactive", settings["benchmark_image"], "python3", "-"]
         on_pi = [*ssh, f"{pis['vars']['ansible_user']}@{address}", *docker]
     environment = ["env", f"KUBECONFIG={cluster.folder / 'kubeconfig'}"]

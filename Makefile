@@ -143,6 +143,15 @@ overhead: KIND ?= lab
 overhead: $(VENV)/.dev ## Compare a whole run with the same steps by hand; KIND=containers for Pis one logs in to
 	$(BIN)/python benchmarks/overhead.py $(KIND)
 
+.PHONY: repeats
+repeats: KIND ?= lab
+repeats: $(VENV)/.dev ## Measure ten times: interval widths, sound verdicts; KIND=containers for Pis one logs in to
+	$(BIN)/python benchmarks/repeats.py $(KIND)
+
+.PHONY: defects
+defects: $(VENV)/.dev ## Spoil a measurement in seven ways, for real: what the verdict says; needs Docker and root
+	$(BIN)/python benchmarks/defects.py
+
 .PHONY: starts
 starts: $(VENV)/.dev ## Show how far apart the pods of a trial start; needs Docker and root
 	$(BIN)/python benchmarks/starts.py

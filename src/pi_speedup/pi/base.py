@@ -281,10 +281,10 @@ class BaseDriver:
         if settings.base_runtime != "process":
             remove = (settings.base_runtime, "rm", "--force", "--volumes", case.name)
             script += f"{shlex.join(('timeout', '-k', '1', '4', *remove))} >/dev/null 2>&1 </dev/null\n"
-        self._left = True
+        told, self._left = self._left, True
         heard = _within(_ENDING_SECONDS, lambda: sections(self._pi, self._shell.run(script + _END)))
         self._left = not heard
-        if not heard:
+        if not heard and not told:
             limit = settings.timeout_seconds
             self._tell(
                 f"{self._pi} could not be told to end the base case; it ends within {limit} s by itself"

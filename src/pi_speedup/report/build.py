@@ -143,7 +143,8 @@ def _verdict(checks: tuple[Check, ...], some: bool) -> Verdict:
     if not some:
         return Verdict(
             status="none",
-            words=f"No figure. {words}.",
+            # What could not be looked at is nearly all then, and says nothing but that.
+            words=f"No figure. {looked_at} of {len(checks)} checks looked at.",
             because=(),
             checks=len(checks),
             looked_at=looked_at,

@@ -160,6 +160,10 @@ starts: $(VENV)/.dev ## Show how far apart the pods of a trial start; needs Dock
 scale: $(VENV)/.dev ## Compare what a run costs the control host with 100 Pis and with three
 	$(BIN)/python benchmarks/scale.py
 
+.PHONY: report-size
+report-size: $(VENV)/.dev ## Show what the report of 10,000 results costs
+	$(BIN)/python benchmarks/report_size.py
+
 # The tables of docs/simulations.md; `make unit` makes a few of the same.
 .PHONY: simulations
 simulations: $(VENV)/.dev ## Simulate 100,000 runs: does the interval cover, do the checks see: half an hour

@@ -3,7 +3,7 @@
     make report-size
 
 The runs are simulated, their files are those of a run. Prints for both, and for each choice of formats, the
-wall seconds of `ansible-playbook report.yml`, those without Ansible's own start (the same door on the smallest
+wall seconds of `ansible-playbook report.yml`, those without Ansible's start (the same door on the smallest
 run), and the most memory that one of its processes had.
 """
 

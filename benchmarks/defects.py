@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -26,12 +27,12 @@ from pi_speedup.model.report import Report
 from tests.containers.cluster import Cluster
 from virtual_cluster.containers.docker import attempt, docker
 from virtual_cluster.containers.images import WORKER
+from virtual_cluster.tests.rig import await_that
 
 # Some 4 s a trial, and enough rounds for an interval.
 SHORT = {"benchmark_samples_per_process": 6_000_000, "benchmark_rounds": 5, "benchmark_long_rounds": 2}
-# The cgroup with a Pi's CPU budget, seen from inside of it; its share for Docker lies below.
-_WORK = "$(find /sys/fs/cgroup -type d -name work | grep -m1 -E '/cpu[,/]|^/sys/fs/cgroup/[^/]*/?work')"
-_HALF_A_BUDGET, _BUDGET = 25_000, 50_000
+# Microseconds of each 100 ms.
+_LIMIT, _HALF_THE_LIMIT = "50000", "25000"
 _CLOCK_AHEAD_SECONDS, _LATE_SECONDS = 0.8, 2
 
 
@@ -76,55 +77,70 @@ def nothing(_cluster: Cluster, _folder: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def busy_loop(cluster: Cluster, _folder: Path) -> Iterator[None]:
     """Compute for nothing on pi-2, within its budget."""
-    loop = "import sys; open(sys.argv[1] + '/cgroup.procs', 'w').write('0')\nwhile True: pass"
-    argv = [
-        "docker",
-        "exec",
-        cluster.container("pi-2"),
-        "sh",
-        "-c",
-        f'exec python3 -c "$1" "{_WORK}"',
-        "sh",
-        loop,
-    ]
+    argv = ["docker", "exec", cluster.container("pi-2"), "python3", "-c", "while True: pass"]
     process = subprocess.Popen(argv)
     try:
+        await_that(lambda: busy_loops(cluster), "the loop runs")
+        (cpu_budget(cluster, "pi-2").parent / "busy").mkdir(exist_ok=True)
+        (cpu_budget(cluster, "pi-2").parent / "busy/cgroup.procs").write_text(busy_loops(cluster))
         yield
     finally:
         cluster.on("pi-2", "pkill", "-KILL", "-f", "while True: pass")
         process.wait()
 
 
+def busy_loops(cluster: Cluster) -> str:
+    """Return the number, on the host, of the process that computes for nothing."""
+    running = docker("top", cluster.container("pi-2"), "-eo", "pid,args").splitlines()
+    return next((line.split()[0] for line in running if line.endswith("while True: pass")), "")
+
+
 @contextlib.contextmanager
 def slow_pi(cluster: Cluster, _folder: Path) -> Iterator[None]:
-    """Give pi-3 half of its budget."""
-    with budget(cluster, "pi-3", ""):
+    """Give pods on pi-3 half of what they may have."""
+    with halved(cluster, "pi-3", "kubepods"):
         yield
 
 
 @contextlib.contextmanager
 def slow_base(cluster: Cluster, _folder: Path) -> Iterator[None]:
-    """Give what Docker runs on pi-1 half of the Pi's budget; pods have all of it."""
-    with budget(cluster, "pi-1", "/docker"):
+    """Give what Docker runs on pi-1 half of what it may have; pods have all of it."""
+    with halved(cluster, "pi-1", "docker"):
         yield
 
 
 @contextlib.contextmanager
-def budget(cluster: Cluster, pi: str, below: str) -> Iterator[None]:
-    def give(microseconds: int) -> None:
-        folder = f"{_WORK}{below}"
-        if cluster.on(pi, "sh", "-c", f"ls {folder}/cpu.max 2>/dev/null || true"):
-            cluster.on(pi, "sh", "-c", f"echo {microseconds} 100000 > {folder}/cpu.max")
-        else:
-            cluster.on(
-                pi, "sh", "-c", f"mkdir -p {folder} && echo {microseconds} > {folder}/cpu.cfs_quota_us"
-            )
+def halved(cluster: Cluster, pi: str, below: str) -> Iterator[None]:
+    """Halve the CPU limit of each container as soon as it has one.
 
-    give(_HALF_A_BUDGET)
+    A whole Pi's budget can't be lower than that of a pod: version 1 of cgroups refuses to make the pod's.
+    """
+    file, over = cpu_budget(cluster, pi), threading.Event()
+
+    def halve() -> None:
+        while not over.wait(0.02):
+            # A container's folder has 64 digits for a name; its limit is there a moment after it.
+            for each in (file.parent / below).glob(f"**/{'[0-9a-f]' * 64}/{file.name}"):
+                with contextlib.suppress(OSError):
+                    if each.read_text().split()[0] == _LIMIT:
+                        each.write_text(_HALF_THE_LIMIT)
+
+    thread = threading.Thread(target=halve)
+    thread.start()
     try:
         yield
     finally:
-        give(_BUDGET)
+        over.set()
+        thread.join()
+
+
+def cpu_budget(cluster: Cluster, pi: str) -> Path:
+    """Return the file with the CPU budget of what runs on a Pi: of cgroup version 1 or 2."""
+    number = docker("inspect", "--format", "{{.Id}}", cluster.container(pi)).strip()
+    for name in ("cpu.cfs_quota_us", "cpu.max"):
+        for found in Path("/sys/fs/cgroup").glob(f"**/*{number}*/work/{name}"):
+            return found
+    raise FileNotFoundError(f"{pi} has no CPU budget")
 
 
 @contextlib.contextmanager

@@ -101,7 +101,7 @@ generate: $(VENV)/.dev ## Write anew what is made from the models: a role's argu
 
 .PHONY: unit
 unit: $(VENV)/.dev ## Run the unit tests, the lab's own included
-	$(RUN) pytest tests/unit virtual_cluster/tests/unit
+	$(RUN) pytest -n 2 tests/unit virtual_cluster/tests/unit
 
 .PHONY: browser-tests
 browser-tests: $(VENV)/.dev ## Run the tests that open the report in a browser: Chromium
@@ -116,9 +116,10 @@ browser-tests: $(VENV)/.dev ## Run the tests that open the report in a browser: 
 kubernetes: $(VENV)/.dev ## Build Kubernetes for the lab, once per user
 	$(RUN) virtual_cluster build
 
+# Two at a time, each with a lab of its own: mostly they wait.
 .PHONY: lab-tests
 lab-tests: kubernetes ## Run the tests that need a lab
-	$(RUN) pytest virtual_cluster/tests/lab tests/lab
+	$(RUN) pytest -n 2 --dist loadfile virtual_cluster/tests/lab tests/lab
 
 .PHONY: molecule
 molecule: kubernetes ## Run the molecule scenarios on labs of their own

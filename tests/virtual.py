@@ -81,8 +81,9 @@ def playbook_environment() -> dict[str, str]:
 
 
 def heed_interrupts() -> None:
-    """Undo what a child inherits from whoever runs the tests in the background: to ignore Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Undo what a child inherits from whoever runs the tests in the background: to ignore such signals."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @dataclass(frozen=True)

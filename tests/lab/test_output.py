@@ -19,7 +19,7 @@ import pytest
 
 from pi_speedup.store import RunStore
 from tests.lab.lab import Lab
-from tests.virtual import PROJECT, Outcome, Playing, await_that, playbook_environment
+from tests.virtual import PROJECT, Outcome, Playing, await_that, heed_interrupts, playbook_environment
 
 # Long enough to be interrupted in the midst of a trial.
 LONG: dict[str, object] = {"benchmark_samples_per_process": 3_000_000, "benchmark_rounds": 3}
@@ -185,6 +185,11 @@ def terminal() -> Iterator[tuple[int, Callable[[], None]]]:
     os.close(inner)
 
 
+def take_the_terminal() -> None:
+    heed_interrupts()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 def test_a_terminal_that_is_closed_stops_the_run_in_order(
     lab: Lab, terminal: tuple[int, Callable[[], None]], tmp_path: Path
 ) -> None:
@@ -206,7 +211,7 @@ def test_a_terminal_that_is_closed_stops_the_run_in_order(
         cwd=PROJECT,
         env=playbook_environment(),
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=take_the_terminal,
     )
     await_that(lambda: list((runs / "closed/trials").glob("*.json")), "a first trial is on disk")
     close()

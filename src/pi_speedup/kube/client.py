@@ -11,6 +11,7 @@ import copy
 import json
 import socket
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -76,6 +77,8 @@ _KEEP_ALIVE = [
     for name, value in {"TCP_KEEPIDLE": 15, "TCP_KEEPALIVE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}.items()
     if hasattr(socket, name)
 ]
+# The Kubernetes client has one table of unpacked files: a second thread would take the first one's.
+_UNPACKING = threading.Lock()
 
 
 class KubeClient:
@@ -91,7 +94,7 @@ class KubeClient:
         self._heard: list[tuple[datetime, float]] = [(datetime.now(UTC), time.monotonic())]
         # The Kubernetes client unpacks certificates and keys into files. They are read here once and removed:
         # whoever is killed later leaves no key behind.
-        with tempfile.TemporaryDirectory(prefix="pi-kube-") as scratch:
+        with _UNPACKING, tempfile.TemporaryDirectory(prefix="pi-kube-") as scratch:
             configuration = load_kubeconfig(kubeconfig, scratch)
             self._api: Any = ApiClient(configuration)
             self._http: urllib3.PoolManager = self._api.rest_client.pool_manager

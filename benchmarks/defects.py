@@ -33,6 +33,8 @@ from virtual_cluster.tests.rig import await_that
 SHORT = {"benchmark_samples_per_process": 6_000_000, "benchmark_rounds": 5, "benchmark_long_rounds": 2}
 # Microseconds of each 100 ms.
 _LIMIT, _HALF_THE_LIMIT = "50000", "25000"
+# The settings that a spoilt run has beside SHORT.
+Spoilt = dict[str, object]
 _CLOCK_AHEAD_SECONDS, _LATE_SECONDS = 0.8, 2
 
 
@@ -43,8 +45,9 @@ def main() -> None:
         cluster.virtual_cluster("up")
         try:
             for name, defect in DEFECTS.items():
-                with defect(cluster, Path(folder)):
-                    outcome = cluster.play("benchmark.yml", benchmark_report_formats="json", **SHORT)
+                with defect(cluster, Path(folder)) as beside:
+                    words = {**SHORT, "benchmark_report_formats": "json", **beside}
+                    outcome = cluster.play("benchmark.yml", **words)
                 assert outcome.exit_code == 0, outcome.output
                 show(name, Report.model_validate_json((outcome.run_dir / "report.json").read_bytes()))
         finally:
@@ -62,6 +65,8 @@ def show(name: str, report: Report) -> None:
         f"  {mean.efficiency:.1%} = {mean.alone_against_together:.1%} alone against together x "
         f"{mean.balance:.1%} balance x {mean.starting_together:.1%} starting together"
     )
+    for control in report.controls:
+        print(f"  {control.title}: {control.ratio:.3f}")
     for check in report.checks:
         if check.status == "flag":
             print(f"  {check.code} ({check.effect}): {check.found}")
@@ -69,13 +74,19 @@ def show(name: str, report: Report) -> None:
 
 
 @contextlib.contextmanager
-def nothing(_cluster: Cluster, _folder: Path) -> Iterator[None]:
+def nothing(_cluster: Cluster, _folder: Path) -> Iterator[Spoilt]:
     """Leave all as it is."""
-    yield
+    yield {}
 
 
 @contextlib.contextmanager
-def busy_loop(cluster: Cluster, _folder: Path) -> Iterator[None]:
+def control_round(_cluster: Cluster, _folder: Path) -> Iterator[Spoilt]:
+    """Measure a round more, with less CPU by a known share."""
+    yield {"benchmark_control_round": "true"}
+
+
+@contextlib.contextmanager
+def busy_loop(cluster: Cluster, _folder: Path) -> Iterator[Spoilt]:
     """Compute for nothing on pi-2, within its budget."""
     argv = ["docker", "exec", cluster.container("pi-2"), "python3", "-c", "while True: pass"]
     process = subprocess.Popen(argv)
@@ -83,7 +94,7 @@ def busy_loop(cluster: Cluster, _folder: Path) -> Iterator[None]:
         await_that(lambda: busy_loops(cluster), "the loop runs")
         (cpu_budget(cluster, "pi-2").parent / "busy").mkdir(exist_ok=True)
         (cpu_budget(cluster, "pi-2").parent / "busy/cgroup.procs").write_text(busy_loops(cluster))
-        yield
+        yield {}
     finally:
         cluster.on("pi-2", "pkill", "-KILL", "-f", "while True: pass")
         process.wait()
@@ -96,21 +107,21 @@ def busy_loops(cluster: Cluster) -> str:
 
 
 @contextlib.contextmanager
-def slow_pi(cluster: Cluster, _folder: Path) -> Iterator[None]:
+def slow_pi(cluster: Cluster, _folder: Path) -> Iterator[Spoilt]:
     """Give pods on pi-3 half of what they may have."""
     with halved(cluster, "pi-3", "kubepods"):
-        yield
+        yield {}
 
 
 @contextlib.contextmanager
-def slow_base(cluster: Cluster, _folder: Path) -> Iterator[None]:
+def slow_base(cluster: Cluster, _folder: Path) -> Iterator[Spoilt]:
     """Give what Docker runs on pi-1 half of what it may have; pods have all of it."""
     with halved(cluster, "pi-1", "docker"):
-        yield
+        yield {}
 
 
 @contextlib.contextmanager
-def halved(cluster: Cluster, pi: str, below: str) -> Iterator[None]:
+def halved(cluster: Cluster, pi: str, below: str) -> Iterator[Spoilt]:
     """Halve the CPU limit of each container as soon as it has one.
 
     A whole Pi's budget can't be lower than that of a pod: version 1 of cgroups refuses to make the pod's.
@@ -128,7 +139,7 @@ def halved(cluster: Cluster, pi: str, below: str) -> Iterator[None]:
     thread = threading.Thread(target=halve)
     thread.start()
     try:
-        yield
+        yield {}
     finally:
         over.set()
         thread.join()
@@ -144,7 +155,7 @@ def cpu_budget(cluster: Cluster, pi: str) -> Path:
 
 
 @contextlib.contextmanager
-def late_pods(cluster: Cluster, _folder: Path) -> Iterator[None]:
+def late_pods(cluster: Cluster, _folder: Path) -> Iterator[Spoilt]:
     """Let pi-3 take its time to start a container."""
     runc = cluster.on("pi-3", "which", "runc").strip()
     sleep = f'case " $* " in *" start "*) sleep {_LATE_SECONDS / 2} ;; esac'
@@ -152,13 +163,13 @@ def late_pods(cluster: Cluster, _folder: Path) -> Iterator[None]:
     words = f"mv {runc} {runc}.real && printf '{wrapper}' > {runc} && chmod 755 {runc}"
     cluster.on("pi-3", "sh", "-c", words)
     try:
-        yield
+        yield {}
     finally:
         cluster.on("pi-3", "mv", f"{runc}.real", runc)
 
 
 @contextlib.contextmanager
-def other_python(cluster: Cluster, folder: Path) -> Iterator[None]:
+def other_python(cluster: Cluster, folder: Path) -> Iterator[Spoilt]:
     """Let pi-3 have another Python under the image's name: this machine's."""
     context = folder / "other-python"
     prefix = Path(sys.base_prefix)
@@ -171,11 +182,11 @@ def other_python(cluster: Cluster, folder: Path) -> Iterator[None]:
         "&& ln -sf /opt/python/bin/python3 /usr/local/bin/python3\nENV LD_LIBRARY_PATH=/opt/python/lib\n"
     )
     with image(cluster, ["pi-3"], context):
-        yield
+        yield {}
 
 
 @contextlib.contextmanager
-def clock_ahead(cluster: Cluster, folder: Path) -> Iterator[None]:
+def clock_ahead(cluster: Cluster, folder: Path) -> Iterator[Spoilt]:
     """Let pi-3 tell a time that is ahead, over SSH and in its pods; the kernel's clock is everybody's."""
     context = folder / "clock"
     context.mkdir()
@@ -196,14 +207,14 @@ def clock_ahead(cluster: Cluster, folder: Path) -> Iterator[None]:
     cluster.restart_sshd("pi-3")
     try:
         with image(cluster, ["pi-1", "pi-2", "pi-3"], context):
-            yield
+            yield {}
     finally:
         cluster.on("pi-3", "rm", path)
         cluster.restart_sshd("pi-3")
 
 
 @contextlib.contextmanager
-def image(cluster: Cluster, pis: list[str], context: Path) -> Iterator[None]:
+def image(cluster: Cluster, pis: list[str], context: Path) -> Iterator[Spoilt]:
     """Build an image, and give it the worker's name on these Pis, for pods and for Docker."""
     name = "localhost/pi-speedup/spoilt:defects"
     # Without the buildx plugin the client refuses its default builder.
@@ -212,7 +223,7 @@ def image(cluster: Cluster, pis: list[str], context: Path) -> Iterator[None]:
     docker("tag", WORKER, "localhost/pi-speedup/right:defects")
     try:
         give(cluster, pis, name)
-        yield
+        yield {}
     finally:
         give(cluster, pis, "localhost/pi-speedup/right:defects")
         docker("rmi", "--force", name, "localhost/pi-speedup/right:defects")
@@ -235,8 +246,9 @@ def give(cluster: Cluster, pis: list[str], name: str) -> None:
         cluster.on(pi, "docker", "tag", name, WORKER)
 
 
-DEFECTS: dict[str, Callable[[Cluster, Path], AbstractContextManager[None]]] = {
+DEFECTS: dict[str, Callable[[Cluster, Path], AbstractContextManager[Spoilt]]] = {
     "nothing": nothing,
+    "nothing, and a control round": control_round,
     "a busy loop on pi-2": busy_loop,
     "pi-3 at half its budget": slow_pi,
     "pi-3 with another Python": other_python,

@@ -44,12 +44,7 @@ SIGHT_RUNS = 400
 CLEAN_RUNS = 1000
 CLEAN_RUNS_OF_MANY_PIS = 100
 # Those that get there within the plan's rounds.
-ADAPTIVE_WORLDS = (
-    "normal, 2 %",
-    "2 %, and a round shares 5 %",
-    "1 %, and 10 % slower at the end",
-    "2 %, and 1 trial in 10 takes 1.3 times as long",
-)
+ADAPTIVE_WORLDS = ("normal, 2 %", "2 %, and a round shares 5 %", "1 %, and 10 % slower at the end")
 SIGHT_RUNS_OF = (Quiet(3, 0.01), Quiet(3, 0.04), Quiet(8, 0.02))
 
 Answer = TypeVar("Answer")

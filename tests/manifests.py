@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from pi_speedup.kube.manifest import job_manifest, namespace_manifest, owner_manifest
 from pi_speedup.kube.owned import Place
@@ -66,3 +69,14 @@ def namespace(place: Place) -> Any:
 def owner(place: Place) -> Any:
     """Return the ConfigMap that owns our objects."""
     return owner_manifest(OWNER, place)
+
+
+def all_manifests() -> list[Any]:
+    """Return one of each kind that a benchmark creates, of the Job one with several processes too."""
+    place = Place("pi-speedup")
+    return [namespace(place), owner(place), job(), job(make_plan(processes=4))]
+
+
+if __name__ == "__main__":
+    # For the linters of manifests.
+    yaml.safe_dump_all(all_manifests(), sys.stdout, width=10_000)

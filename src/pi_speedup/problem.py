@@ -20,12 +20,22 @@ class Problem(BaseModel):
     next_step: str = ""
 
     @property
+    def shown(self) -> Problem:
+        """The same in harmless lines, whatever it holds: none of a log's megabytes."""
+        return Problem(
+            subject=one_line(self.subject, 300),
+            what=one_line(self.what, 1000),
+            next_step=one_line(self.next_step, 600),
+        )
+
+    @property
     def cause(self) -> str:
         """Whom it is about and what is wrong, without what to do next."""
-        return f"{one_line(self.subject, 300)}: {one_line(self.what, 1000).rstrip('.')}"
+        shown = self.shown
+        return f"{shown.subject}: {shown.what.rstrip('.')}"
 
     def __str__(self) -> str:
-        return f"{self.cause}. Next: {one_line(self.next_step, 600)}" if self.next_step else self.cause
+        return f"{self.cause}. Next: {self.shown.next_step}" if self.next_step else self.cause
 
 
 class ProblemError(Exception):

@@ -15,6 +15,7 @@ from pi_speedup.model.node import Nodes
 from pi_speedup.model.plan import Plan
 from pi_speedup.model.trial import Trial
 from pi_speedup.problem import ProblemError, refuse
+from pi_speedup.text import one_line
 
 # The folder, within a run's, for what must not outlive the run.
 PRIVATE = "private"
@@ -34,7 +35,7 @@ class RunStore:
     @property
     def has_plan(self) -> bool:
         """Whether the plan is sealed."""
-        return (self.folder / "plan.json").exists()
+        return self._has("plan.json")
 
     def plan(self) -> Plan:
         """Return the sealed plan."""
@@ -42,7 +43,7 @@ class RunStore:
 
     def nodes(self) -> Nodes | None:
         """Return the Pis as the cluster described them, None if it was not asked."""
-        return self._read(Nodes, "nodes.json") if (self.folder / "nodes.json").exists() else None
+        return self._read(Nodes, "nodes.json") if self._has("nodes.json") else None
 
     def hosts(self, pis: Iterable[str]) -> tuple[Host, ...]:
         """Return the Pis as they were before and after, in the order given; none where none was looked at."""
@@ -89,6 +90,13 @@ class RunStore:
 
     def add(self, trial: Trial, logs: Mapping[str, str | bytes] | None = None) -> None:
         """Keep a trial that has ended; its logs (name -> content) first, so that a trial on disk is whole."""
+        if not self.has_plan:
+            # A trial beside no plan is worth nothing, and all that follow it neither.
+            raise refuse(
+                str(self.folder),
+                "its plan is gone: someone moved or removed it while it measured",
+                "put it back and go on with this benchmark_run_id, or begin a new run",
+            )
         if (self.folder / f"trials/{trial.name}.json").exists():
             raise refuse(trial.name, "measured already", "look who else writes into this run's folder")
         self.write({f"logs/{trial.name}/{name}.log": bounded(log) for name, log in (logs or {}).items()})
@@ -112,6 +120,12 @@ class RunStore:
             fresh.symlink_to(self.folder.name)
             fresh.replace(link)
 
+    def _has(self, name: str) -> bool:
+        try:
+            return (self.folder / name).exists()
+        except OSError as error:
+            raise _unreadable(self.folder / name, error) from None
+
     def _read(self, model: type[AnyModel], name: str) -> AnyModel:
         path = self.folder / name
         try:
@@ -119,12 +133,16 @@ class RunStore:
         except FileNotFoundError:
             raise refuse(str(path), "missing", "name a run with benchmark_run_id, or measure first") from None
         except OSError as error:
-            raise refuse(str(path), f"cannot be read ({error.strerror})", "make it yours") from None
-        return load(model, data, str(path))
+            raise _unreadable(path, error) from None
+        try:
+            return load(model, data, str(path))
+        except ProblemError as error:
+            step = "take it from a copy of the run, or move a trial out of the folder and measure it anew"
+            raise refuse(error.problem.subject, error.problem.what, step) from None
 
     def _look(self, pi: str, when: str) -> HostState | None:
         name = f"hosts/{pi}.{when}.json"
-        return self._read(HostLook, name).state if (self.folder / name).exists() else None
+        return self._read(HostLook, name).state if self._has(name) else None
 
     def _write_one(self, name: str, content: bytes) -> bool:
         relative = PurePosixPath(name)
@@ -175,6 +193,10 @@ def bounded(log: str | bytes) -> bytes:
 def _as_bytes(content: Model | str | bytes) -> bytes:
     text = content.text() if isinstance(content, Model) else content
     return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+
+
+def _unreadable(path: Path, error: OSError) -> ProblemError:
+    return refuse(one_line(path), f"cannot be read ({error.strerror})", "make it yours")
 
 
 def _make_folder(folder: Path) -> None:

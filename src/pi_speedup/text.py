@@ -23,6 +23,17 @@ def one_line(text: object, limit: int = LINE_LIMIT) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
+def innermost(text: object, limit: int) -> str:
+    """Return errors wrapped in each other as one harmless line, without the outer ones if it is too long.
+
+    Programs in Go put a colon between them, and the cause comes last.
+    """
+    line = one_line(text, 8 * LINE_LIMIT)
+    while len(line) > limit and ": " in line:
+        line = line.partition(": ")[2]
+    return one_line(line, limit)
+
+
 def to_plain(value: object) -> object:
     """Return `value` built from dict, list, str, int, float, bool and None only.
 

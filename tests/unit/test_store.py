@@ -102,6 +102,7 @@ def test_a_spoilt_file_is_one_line_that_names_it(store: RunStore, content: str, 
         store.plan()
     assert refused.value.problem.subject == str(store.folder / "plan.json")
     assert words in refused.value.problem.what
+    assert refused.value.problem.next_step.startswith("take it from a copy of the run")
 
 
 def test_a_long_log_is_cut_and_says_so(store: RunStore, made: Plan) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from pi_speedup.text import one_line, to_plain
+from pi_speedup.text import innermost, one_line, to_plain
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,15 @@ def test_to_plain_leaves_json_types_only() -> None:
 def test_what_json_has_no_word_for_is_refused() -> None:
     with pytest.raises(ValueError, match="bytes"):
         to_plain({"a": b"x"})
+
+
+WRAPPED = {
+    "short enough": ("a: b", "a: b"),
+    "too long": ("x" * 20 + ": " + "y" * 20 + ": cause\n", "y" * 20 + ": cause"),
+    "nothing to leave out": ("x" * 50, "x" * 29 + "\N{HORIZONTAL ELLIPSIS}"),
+}
+
+
+@pytest.mark.parametrize(("text", "kept"), WRAPPED.values(), ids=WRAPPED)
+def test_of_wrapped_errors_the_innermost_is_kept(text: str, kept: str) -> None:
+    assert innermost(text, 30) == kept

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import re
 import socket
 import tempfile
 import threading
@@ -29,12 +30,17 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from pi_speedup.kube.errors import KubeError, from_answer, from_transport, is_wrong_certificate
 from pi_speedup.kube.kubeconfig import load_kubeconfig
+from pi_speedup.kube.shape import is_object, shaped
 from pi_speedup.text import one_line
 
 Json = dict[str, Any]
 Query = Mapping[str, object]
 
 PAGE_ITEMS = 500
+# Of no collection that is read a cluster of Pis has so many; a list that does not end is ended here.
+MOST_ITEMS = 100_000
+# The longest event of a watch: an object has 1.5 MB at most in etcd.
+MOST_EVENT_BYTES = 4 * 1024 * 1024
 # The API server ends a watch after this time. Until then it costs no further request.
 WATCH_SECONDS = 1200
 
@@ -141,8 +147,12 @@ class KubeClient:
         accept: str = "application/json",
         read_seconds: float | None = None,
     ) -> Json:
-        """Return the object at `path`; waits for it at most `read_seconds` at a time if given."""
-        return self._json("GET", path, query, accept=accept, read_seconds=read_seconds)
+        """Return the object at `path`; waits for it at most `read_seconds` at a time if given.
+
+        With `accept` whatever is there, else an object that has a name and a uid.
+        """
+        answer = self._json("GET", path, query, accept=accept, read_seconds=read_seconds)
+        return answer if accept != "application/json" else self._object(answer, path)
 
     def find(self, path: str) -> Json | None:
         """Return the object at `path`, None if there is none."""
@@ -155,7 +165,9 @@ class KubeClient:
 
     def create(self, path: str, body: Json) -> Json:
         """Create an object. After a second try it may be there already: the caller handles status 409."""
-        return self._json("POST", path, body=body)
+        answer = self._json("POST", path, body=body)
+        # A question, such as a review, is answered by what has no name.
+        return self._object(answer, path) if "metadata" in body else answer
 
     def patch(self, path: str, body: Json) -> Json:
         """Merge `body` into the object; a metadata.uid within it is a precondition, see KubeError.is_gone."""
@@ -187,17 +199,25 @@ class KubeClient:
         page: dict[str, object] = {**(query or {}), "limit": PAGE_ITEMS}
         while True:
             try:
-                answer = self.get(path, page)
+                answer = self._json("GET", path, page)
             except KubeError as error:
                 # The rest of the list has expired while it was read: begin again.
                 if error.status == 410 and page.pop("continue", None):
                     items = []
                     continue
                 raise
-            items += answer.get("items") or ()
-            metadata = answer.get("metadata", {})
-            if not metadata.get("continue"):
-                return items, str(metadata.get("resourceVersion", ""))
+            found = answer.get("items") or []
+            items += [self._object(item, path) for item in found]
+            metadata = answer["metadata"]
+            # A page without an item is the last, or the list would never end.
+            if not metadata.get("continue") or not found:
+                return items, metadata.get("resourceVersion", "")
+            if len(items) > MOST_ITEMS:
+                raise KubeError(
+                    f"API server {self.server}",
+                    f"lists more than {MOST_ITEMS:,} objects at {path}",
+                    "choose a benchmark_namespace that holds less",
+                )
             page["continue"] = metadata["continue"]
 
     def log(self, path: str, read_seconds: float, max_bytes: int) -> bytes:
@@ -247,15 +267,24 @@ class KubeClient:
             except (ValueError, RecursionError):
                 answer = None
             if isinstance(answer, dict):
-                return answer
+                return shaped(answer)
             if method != "GET":
                 break
             time.sleep(0.3)
-        raise KubeError(
+        raise self._nonsense("answers, but not as a Kubernetes API", response.status)
+
+    def _object(self, item: Json, path: str) -> Json:
+        """Return an object as it is; KubeError if it has neither name nor uid, so is not one."""
+        if not is_object(item):
+            raise self._nonsense(f"sent an object without a valid name and uid from {path}")
+        return item
+
+    def _nonsense(self, what: str, status: int | None = None) -> KubeError:
+        return KubeError(
             f"API server {self.server}",
-            "answers, but not as a Kubernetes API",
+            what,
             f"check the server address in {self.kubeconfig} and what stands in between",
-            status=response.status,
+            status=status,
             passes_by_itself=True,
         )
 
@@ -303,6 +332,13 @@ class KubeClient:
                 if met[kind] > getattr(patience, kind, 0):
                     raise self.explain(error) from None
                 asked_for = None
+            except ValueError:
+                # Python's own words would show the secret.
+                raise KubeError(
+                    f"kubeconfig {self.kubeconfig}",
+                    "holds a token, password or address with characters that cannot be sent",
+                    "fetch it again from the K3s server",
+                ) from None
             else:
                 self._note_time(response)
                 kind = _kind_of_status(response.status)
@@ -314,9 +350,11 @@ class KubeClient:
             time.sleep(_pause(sum(met.values()), asked_for))
 
     def _note_time(self, response: urllib3.BaseHTTPResponse) -> None:
-        with contextlib.suppress(TypeError, ValueError):
-            date = parsedate_to_datetime(response.headers.get("Date", ""))
-            self._heard[0] = (date.astimezone(UTC), time.monotonic())
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            date = parsedate_to_datetime(response.headers.get("Date", "")).astimezone(UTC)
+            # Near year 1 or 9999 nothing can be added or taken away.
+            if 1970 <= date.year <= 9000:
+                self._heard[0] = (date, time.monotonic())
 
     def _refused(self, method: str, path: str, response: urllib3.BaseHTTPResponse) -> KubeError:
         try:
@@ -340,10 +378,10 @@ def _kind_of_status(status: int) -> str:
 
 
 def _pause(times: int, asked_for: str | None) -> float:
-    try:
-        return min(float(asked_for or ""), _LONGEST_PAUSE_SECONDS)
-    except ValueError:
-        return float(min(0.15 * 2**times, _LONGEST_PAUSE_SECONDS))
+    # Seconds as a whole number, or a date, which is not waited for.
+    if asked_for and re.fullmatch(r"[0-9]{1,9}", asked_for):
+        return min(float(asked_for), _LONGEST_PAUSE_SECONDS)
+    return float(min(0.15 * 2**times, _LONGEST_PAUSE_SECONDS))
 
 
 def _let_be_silent(response: urllib3.BaseHTTPResponse, seconds: float) -> None:
@@ -382,35 +420,44 @@ class Watch:
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
                     yield self._event(line)
+                if len(rest) > MOST_EVENT_BYTES:
+                    raise self._unreadable()
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise self._client.explain(error) from None
         finally:
             self._response.close()
 
     def _event(self, line: bytes) -> Json:
-        subject = f"API server {self._client.server}"
         try:
             event = json.loads(line)
-            kind, item = str(event["type"]), dict(event["object"])
+            kind, item = str(event["type"]), event["object"]
         except (ValueError, KeyError, TypeError, RecursionError):
-            raise KubeError(
-                subject,
-                "sent an unreadable watch event",
-                "see what stands between this machine and it",
-                passes_by_itself=True,
-            ) from None
+            raise self._unreadable() from None
+        if not isinstance(item, dict):
+            raise self._unreadable()
         if kind == "ERROR":
             # 410 and "Too large resource version" come this way: what is there has to be listed anew.
             code = item.get("code")
             raise KubeError(
-                subject,
-                f"ended a watch: {item.get('message')}",
+                f"API server {self._client.server}",
+                f"ended a watch: {one_line(item.get('message'), 160)}",
                 "run again",
                 status=code if isinstance(code, int) else None,
                 reason=str(item.get("reason") or ""),
                 passes_by_itself=True,
             )
-        return {"type": kind, "object": item}
+        found = shaped(item)
+        if kind != "BOOKMARK" and not is_object(found):
+            raise self._unreadable()
+        return {"type": kind, "object": found}
+
+    def _unreadable(self) -> KubeError:
+        return KubeError(
+            f"API server {self._client.server}",
+            "sent an unreadable watch event",
+            "see what stands between this machine and it",
+            passes_by_itself=True,
+        )
 
     def close(self) -> None:
         """End the watch at once, also while another thread waits for its next event."""

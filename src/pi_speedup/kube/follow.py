@@ -21,7 +21,8 @@ from pi_speedup.kube.owned import RUN_ID_LABEL, Place
 from pi_speedup.kube.tracker import CONTROLLERS, SCHEDULER, Ending, Tracker
 from pi_speedup.kube.watcher import Item, Watcher
 
-NODE_LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+NODE_LEASE_NAMESPACE = "kube-node-lease"
+NODE_LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{NODE_LEASE_NAMESPACE}/leases"
 # A K3s server may restart under the run; its pods work on. A refusal may pass while it starts.
 OUTAGE_SECONDS = 120.0
 REFUSED_SECONDS = 30.0

@@ -51,7 +51,9 @@ def inventory_text(nodes: Sequence[Json], user: str) -> str:
 
 def _common(nodes: Sequence[Json]) -> Iterator[tuple[str, str]]:
     """Give the settings that this cluster needs, for all hosts: the run itself is one of them."""
-    found = {one_line(node["status"]["nodeInfo"].get("architecture", ""), 30) for node in nodes}
+    found = {
+        one_line(node.get("status", {}).get("nodeInfo", {}).get("architecture", ""), 30) for node in nodes
+    }
     if len(found) == 1 and not found <= {_USUAL_ARCHITECTURE, ""}:
         yield "benchmark_architecture", found.pop()
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import stat
 from pathlib import Path
+from typing import Any
 
 import yaml
 from kubernetes.client import Configuration
 from kubernetes.config import ConfigException
 from kubernetes.config.kube_config import load_kube_config
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
 
 from pi_speedup.kube.errors import KubeError
 from pi_speedup.text import one_line
@@ -31,10 +35,41 @@ def load_kubeconfig(path: Path, scratch_folder: str) -> Configuration:
         )
     except (ConfigException, yaml.YAMLError) as error:
         raise _malformed(path, one_line(error, 160)) from None
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         # The Kubernetes client takes the file's structure for granted.
         raise _malformed(path, "it isn't built like one") from None
+    if not _is_url(configuration.host):
+        raise _malformed(path, "its cluster has no server such as https://192.168.1.101:6443")
+    if configuration.proxy and not _is_url(configuration.proxy):
+        raise _malformed(path, "its proxy-url is not a valid one")
     return configuration
+
+
+def _is_url(text: object) -> bool:
+    try:
+        url = parse_url(str(text))
+    except LocationParseError:
+        return False
+    return url.scheme in ("http", "https") and bool(url.host)
+
+
+def current_cluster(path: Path) -> dict[str, Any]:
+    """Return how a kubeconfig's current context reaches its cluster, a certificate's file as data.
+
+    Nothing of it is secret. KubeError if the file is malformed; see load_kubeconfig for all else.
+    """
+    try:
+        document = yaml.safe_load(path.read_text("utf-8"))
+        contexts = {each["name"]: each["context"] for each in document["contexts"]}
+        clusters = {each["name"]: dict(each["cluster"]) for each in document["clusters"]}
+        cluster = clusters[contexts[document["current-context"]]["cluster"]]
+        if authority := cluster.pop("certificate-authority", None):
+            # A path is relative to the kubeconfig.
+            pem = (path.parent / authority).read_bytes()
+            cluster.setdefault("certificate-authority-data", base64.b64encode(pem).decode())
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError, yaml.YAMLError):
+        raise _malformed(path, "its current context names no cluster that can be read") from None
+    return cluster
 
 
 def _malformed(path: Path, why: str) -> KubeError:

@@ -26,11 +26,16 @@ from pi_speedup.text import one_line
 LEASE_NAME = "pi-speedup"
 LEASE_SECONDS = 40
 RENEW_SECONDS = 10.0
+_LONGEST_SECONDS = 86_400
 _PROCESS = "pi-speedup/process"
 # In the place of a run's id, where capitals are not allowed.
 CLEANUP = "CLEANUP"
 # As long as a Job is followed through an outage of the API.
 OUTAGE_SECONDS = 120.0
+
+
+class ClaimedError(ProblemError):
+    """Somebody measures, so nothing was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +121,14 @@ def claim_of(lease: Json) -> Claim:
     metadata, spec = lease["metadata"], lease.get("spec") or {}
     renewed = _time(spec.get("renewTime"))
     seconds = spec.get("leaseDurationSeconds")
+    # Whatever it says: no claim counts for longer than a day without being renewed.
+    seconds = min(max(seconds, 0), _LONGEST_SECONDS) if isinstance(seconds, int) else 0
     return Claim(
         run_id=one_line((metadata.get("labels") or {}).get(RUN_ID_LABEL, "unknown"), 60),
         holder=one_line(spec.get("holderIdentity") or "unknown", 200),
         process=str((metadata.get("annotations") or {}).get(_PROCESS, ""))[:300],
         since=_time(spec.get("acquireTime")),
-        counts_until=renewed + timedelta(seconds=seconds if isinstance(seconds, int) else 0),
+        counts_until=renewed + timedelta(seconds=seconds),
         uid=str(metadata["uid"]),
         version=str(metadata.get("resourceVersion", "")),
     )
@@ -131,6 +138,9 @@ def _time(text: object) -> datetime:
     try:
         found = datetime.fromisoformat(str(text))
     except ValueError:
+        return datetime.fromtimestamp(0, UTC)
+    # Near year 1 or 9999 nothing can be added or taken away.
+    if not 1970 <= found.year <= 9000:
         return datetime.fromtimestamp(0, UTC)
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
@@ -252,7 +262,7 @@ def acquire(client: KubeClient, place: Place, holder: str, run_id: str) -> Json:
 def refusal(claim: Claim) -> ProblemError:
     """Return what is said to the second of two."""
     until = _clock(claim.counts_until)
-    return ProblemError(
+    return ClaimedError(
         Problem(
             subject="another benchmark is measuring",
             what=str(claim),

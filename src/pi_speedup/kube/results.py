@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from pi_speedup.kube.client import Json, KubeClient
 from pi_speedup.kube.errors import KubeError
@@ -105,7 +105,7 @@ def _fits(report: WorkerReport, plan: Plan, slot: Slot, attempt: int, index: int
 
 
 def _worker(pod: Json, pi: str, tracker: Tracker, report: WorkerReport | None) -> Worker:
-    container = pod["spec"]["containers"][0]
+    container: Json = next(iter(pod.get("spec", {}).get("containers") or ()), {})
     statuses = pod.get("status", {}).get("containerStatuses") or ()
     limit = (container.get("resources", {}).get("limits") or {}).get("cpu")
     ids = [one_line(status["imageID"], 300) for status in statuses if status.get("imageID")]
@@ -125,7 +125,8 @@ def cores(quantity: str) -> float | None:
     """Return a Kubernetes CPU quantity ("2", "0.5", "500m") in cores, None if it is not one."""
     try:
         found = float(Decimal(quantity.removesuffix("m")) / (1000 if quantity.endswith("m") else 1))
-    except (InvalidOperation, OverflowError):
+    except (ArithmeticError, ValueError):
+        # Decimal's overflow is not Python's, and a signaling NaN is a wrong value.
         return None
     return found if 0 < found <= 10_000 else None
 
@@ -135,7 +136,7 @@ def events(warnings: Sequence[Json]) -> tuple[Event, ...]:
     rows = []
     for event in warnings:
         series = event.get("series") or {}
-        about = event["involvedObject"]
+        about = event.get("involvedObject") or {}
         count = event.get("count") or series.get("count") or 1
         rows.append(
             Event(
@@ -146,7 +147,7 @@ def events(warnings: Sequence[Json]) -> tuple[Event, ...]:
                 last_seen=_text(
                     event.get("lastTimestamp") or series.get("lastObservedTime") or event.get("eventTime")
                 ),
-                count=count if isinstance(count, int) else 1,
+                count=max(count, 1) if isinstance(count, int) else 1,
             )
         )
     return tuple(sorted(rows, key=lambda row: row.first_seen or "")[-MOST_EVENTS:])

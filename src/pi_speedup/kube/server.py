@@ -44,9 +44,8 @@ class ServerKubeconfig:
     def pointing_to(self, address: str) -> str:
         """Return the kubeconfig's text with this address in its `server`, and nothing else changed."""
         document = copy.deepcopy(dict(self._document))
-        for entry in document["clusters"]:
-            if entry["name"] == self._cluster:
-                entry["cluster"]["server"] = f"https://{in_url(address)}:{self.port}"
+        server = f"https://{in_url(address)}:{self.port}"
+        _named(document["clusters"], self._cluster)["cluster"]["server"] = server
         return yaml.safe_dump(document, sort_keys=False)
 
 
@@ -67,7 +66,15 @@ def parse_server_kubeconfig(text: str, *, pi: str, path: str) -> ServerKubeconfi
         if server.scheme != "https" or "BEGIN CERTIFICATE" not in authority or not user:
             raise ValueError
         return ServerKubeconfig(server.port or _HTTPS_PORT, authority, context["cluster"], document)
-    except (yaml.YAMLError, binascii.Error, ValueError, TypeError, LookupError, AttributeError):
+    except (
+        yaml.YAMLError,
+        binascii.Error,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        RecursionError,
+    ):
         # YAML's own message would quote the line that it stumbled over.
         raise KubeError(pi, f"{path} is not a valid kubeconfig as K3s writes it", _written_anew(pi)) from None
 

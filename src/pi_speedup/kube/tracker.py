@@ -97,7 +97,11 @@ class Tracker:
     def warnings(self) -> list[Json]:
         """The warning events that concern the Job or one of its pods."""
         concerned = {self.uid, *self._pods}
-        return [event for event in self._warnings.values() if event["involvedObject"].get("uid") in concerned]
+        return [
+            event
+            for event in self._warnings.values()
+            if event.get("involvedObject", {}).get("uid") in concerned
+        ]
 
     @property
     def succeeded(self) -> int:
@@ -225,6 +229,17 @@ class Tracker:
                 next_step="see who removed it, or the ConfigMap that owns it, then run again",
             )
             return Ending("Deleted", problem)
+        if self.job.get("spec", {}).get("suspend"):
+            # Kubernetes takes the pods of a suspended Job away; only that it was suspended says why.
+            metadata = self.job["metadata"]
+            name, namespace = metadata["name"], metadata.get("namespace", "NAMESPACE")
+            problem = Problem(
+                subject=f"Job {name}",
+                what="suspended by someone else while it ran",
+                next_step=f"see who did (kubectl -n {namespace} get job {name} -o yaml "
+                "--show-managed-fields), then run again",
+            )
+            return Ending("Suspended", problem)
         obstacles = self.obstacles()
         keys = {(obstacle.subject, obstacle.kind) for obstacle in obstacles}
         self._obstacle_since = {key: self._obstacle_since.get(key, now) for key in keys}

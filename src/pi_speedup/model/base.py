@@ -79,13 +79,22 @@ def load(model: type[AnyModel], text: str | bytes, where: str, max_bytes: int = 
         return model.model_validate_json(json.dumps(found))
     except ValidationError as error:
         raise field_problem(where, error) from None
-    except (ValueError, OverflowError) as error:
-        raise refuse(where, one_line(error, 200)) from None
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise refuse(where, one_line(error, 100)) from None
+
+
+def shown_value(value: object) -> str:
+    """Return a value as one would type it, cut to 60 characters."""
+    try:
+        return one_line(repr(value), 60)
+    except (ValueError, RecursionError):
+        # Of an int of more than 4,300 digits Python makes no text.
+        return f"a {type(value).__name__} too large to show"
 
 
 def field_problem(where: str, error: ValidationError) -> ProblemError:
     """Return the first thing that pydantic found wrong as a problem."""
     first = error.errors(include_url=False, include_context=False)[0]
-    place = ".".join(str(part) for part in first["loc"]) or "the whole"
-    shown = one_line(repr(first.get("input")), 60)
+    place = one_line(".".join(str(part) for part in first["loc"]), 100) or "the whole"
+    shown = shown_value(first.get("input"))
     return refuse(where, f"{place} is {shown}: {one_line(first['msg'], 160)}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from pi_speedup.model.base import Model, Name, Text
 from pi_speedup.problem import Problem
@@ -21,7 +23,7 @@ class Node(Model):
     os_image: Text | None = None
     kernel_version: Text | None = None
     container_runtime: Text | None = None
-    cores: int | None = None
+    cores: Annotated[int, Field(ge=1, le=10_000)] | None = None
     memory: Text | None = None
     server: bool = False
     problems: tuple[Problem, ...] = ()

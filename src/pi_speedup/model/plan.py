@@ -6,9 +6,9 @@ import hashlib
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
-from pi_speedup.model.base import Model, Name, RunId, Text
+from pi_speedup.model.base import Count, Model, Name, RunId, Text
 from pi_speedup.model.settings import Settings
 
 CellName = Annotated[str, StringConstraints(pattern=r"^[a-z][-a-z0-9]{0,39}$")]
@@ -28,7 +28,7 @@ class Cell(Model):
     kind: Literal["job", "base"]
     pis: Annotated[tuple[Name, ...], Field(min_length=1)]
     processes_per_pi: Annotated[int, Field(ge=1, le=16)]
-    samples_per_process: Annotated[int, Field(ge=1)]
+    samples_per_process: Annotated[Count, Field(ge=1)]
     cpu_share: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     @property
@@ -44,8 +44,8 @@ class Cell(Model):
 class Slot(Model):
     """One place in the plan: a cell in a round. Round 0 is the warm-up, which no figure counts."""
 
-    round: Annotated[int, Field(ge=0)]
-    position: Annotated[int, Field(ge=0)]
+    round: Annotated[int, Field(ge=0, le=10_000)]
+    position: Annotated[int, Field(ge=0, le=10_000)]
     cell: CellName
 
     @property
@@ -68,7 +68,23 @@ class Plan(Model):
     worker_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     order_seed: int
     cells: tuple[Cell, ...]
-    order: tuple[tuple[CellName, ...], ...]
+    order: Annotated[tuple[tuple[CellName, ...], ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Plan:
+        names = [cell.name for cell in self.cells]
+        if len(set(names)) != len(names):
+            raise ValueError("two cells have the same name")
+        if f"together-{len(self.pis)}" not in names:
+            raise ValueError(f"there is no cell of all {len(self.pis)} Pis together")
+        if unknown := next((name for each in self.order for name in each if name not in names), None):
+            raise ValueError(f"the order names {unknown}, which is not one of the cells")
+        if any(len(set(each)) != len(each) for each in self.order):
+            raise ValueError("a round holds a cell twice")
+        for which in (self.pis, *(cell.pis for cell in self.cells)):
+            if len(set(which)) != len(which) or not {*which, self.base_pi} <= set(self.pis):
+                raise ValueError("a Pi is named twice, or is not one of pis")
+        return self
 
     @property
     def sha256(self) -> str:

@@ -15,6 +15,8 @@ Status = Literal["pass", "flag", "unknown"]
 ControlName = Literal["base_after_to_before", "long_to_short_base", "lower_limit"]
 VerdictStatus = Literal["sound", "doubtful", "invalid", "none"]
 Effect = Literal["none", "doubtful", "invalid"]
+# Seconds of which the logarithm is taken. Corrected clocks may make more of them than a worker measured.
+_Positive = Annotated[float, Field(ge=1e-9, le=1e12)]
 
 
 class Tool(Model):
@@ -86,7 +88,7 @@ class Side(Model):
     cell: Name
     pis: tuple[Name, ...]
     runtime: Text
-    samples: int
+    samples: Annotated[int, Field(ge=1, le=10**30)]
     seconds: Spread
     samples_per_second: float
 
@@ -95,8 +97,8 @@ class RoundFigure(Model):
     """One round of a comparison: both times in seconds, and its speedup, or its efficiency where none is."""
 
     round: int
-    one_pi_seconds: float
-    all_pis_seconds: float
+    one_pi_seconds: _Positive
+    all_pis_seconds: _Positive
     value: float
 
 
@@ -119,7 +121,7 @@ class Comparison(Model):
     efficiency: Estimate
     karp_flatt: Estimate | None
     noise_floor: float | None
-    rounds: tuple[RoundFigure, ...]
+    rounds: Annotated[tuple[RoundFigure, ...], Field(min_length=1)]
     no_interval: Text | None
     half_width_percent: float | None
     clock_percent: float | None

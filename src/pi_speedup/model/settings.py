@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import difflib
 import types
+import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
-from pi_speedup.model.base import Model
+from pi_speedup.model.base import Model, shown_value
 from pi_speedup.problem import ProblemError, refuse
 from pi_speedup.text import one_line
 
@@ -37,6 +39,13 @@ def _not_a_bool(value: object) -> object:
     return value
 
 
+def _no_control_character(value: str) -> str:
+    # A zero byte, or half a pair of UTF-16, ends up in a path or a command, and Python raises its own error.
+    if any(unicodedata.category(char) in ("Cc", "Cs") for char in value):
+        raise PydanticCustomError("control_character", "it holds a control character")
+    return value
+
+
 def _split(value: object) -> object:
     # With -e a list is easier written as a text: json,html.
     return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
@@ -45,6 +54,7 @@ def _split(value: object) -> object:
 ReportFormat = Literal["json", "md", "csv", "html", "metrics"]
 Whole = Annotated[int, BeforeValidator(_not_a_bool)]
 Number = Annotated[float, BeforeValidator(_not_a_bool)]
+Words = Annotated[str, Field(max_length=4096), AfterValidator(_no_control_character)]
 
 
 class Settings(Model):
@@ -143,10 +153,12 @@ class Settings(Model):
     base_runtime: Literal["docker", "podman", "process"] = Field(
         "docker", description="What runs the worker on the Pi that works alone; `process` for no container."
     )
-    base_command_prefix: tuple[str, ...] = Field(
-        (), description="Words put before the command of a `process`, such as [taskset, -c, '3']."
+    base_command_prefix: tuple[Words, ...] = Field(
+        (),
+        max_length=100,
+        description="Words put before the command of a `process`, such as [taskset, -c, '3'].",
     )
-    base_python: str = Field("python3", min_length=1, description="Interpreter of a `process`.")
+    base_python: Words = Field("python3", min_length=1, description="Interpreter of a `process`.")
     caveat: str = Field(
         "",
         max_length=200,
@@ -158,10 +170,10 @@ class Settings(Model):
         description="Name of the run. That of an unfinished run goes on with it; empty begins a new one.",
         json_schema_extra=LOCAL,
     )
-    runs_dir: str = Field(
+    runs_dir: Words = Field(
         "", description="Folder of the runs; `runs` beside benchmark.yml if empty.", json_schema_extra=LOCAL
     )
-    kubeconfig: str = Field(
+    kubeconfig: Words = Field(
         "",
         description="The kubeconfig on the control host. Empty: $KUBECONFIG; without it, that of the "
         "K3s server is fetched (group `server`); without that, ~/.kube/config.",
@@ -267,7 +279,10 @@ _EXAMPLES = {
 def _setting_problem(error: ValidationError) -> ProblemError:
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0])
-    shown = one_line(repr(first.get("input")), 60)
+    shown = shown_value(first.get("input"))
+    if first["type"] in ("control_character", "string_too_long", "too_long"):
+        how = "holds a control character" if first["type"] == "control_character" else "is too long"
+        return refuse(f"{PREFIX}{name}", f"{shown} {how}", "correct it")
     what = f"{shown} is not {'valid' if name in _EXAMPLES else allowed(Settings.model_fields[name])}"
     return refuse(
         f"{PREFIX}{name}", what, _EXAMPLES.get(name, f"correct it (default: {default_words(name)})")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from pi_speedup.model.base import EpochNs, Model, Name, RunId, Seconds, SecondsSince, Text
+from pi_speedup.model.base import Count, EpochNs, Model, Name, RunId, Seconds, SecondsSince, Text
 from pi_speedup.model.plan import Slot
 from pi_speedup.model.worker import WorkerReport
 from pi_speedup.problem import Problem
@@ -57,7 +57,7 @@ class Event(Model):
     subject: Text
     first_seen: Text | None
     last_seen: Text | None
-    count: int
+    count: Count
 
 
 class Outage(Model):
@@ -82,7 +82,7 @@ class Trial(Model):
     plan_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     slot: Slot
     # 1 for the first try, counted over all sessions of the run.
-    attempt: Annotated[int, Field(ge=1)]
+    attempt: Annotated[int, Field(ge=1, le=1_000_000)]
     started_epoch_ns: EpochNs
     spent_seconds: SecondsSince
     wall_seconds: Seconds | None

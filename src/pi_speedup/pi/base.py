@@ -89,8 +89,8 @@ printf '\\npi-speedup: times 0\\n%s\\n' "$times"
 """
 _BEFORE_OUTPUT = b"\npi-speedup: output 0\n"
 _BEFORE_TIMES = b"\npi-speedup: times 0\n"
-_BEGUN = re.compile(rb"^begun (\d+\.\d+) (\S*)$", re.MULTILINE)
-_ENDED = re.compile(rb"^ended (\d+\.\d+) (\S*) (\d+)$", re.MULTILINE)
+_BEGUN = re.compile(rb"^begun (\d{1,8}\.\d{1,9}) (\S*)$", re.MULTILINE)
+_ENDED = re.compile(rb"^ended (\d{1,8}\.\d{1,9}) (\S*) (\d{1,3})$", re.MULTILINE)
 _FLOODED = re.compile(rb"^flooded$", re.MULTILINE)
 _NANOSECONDS = re.compile(rb"\d{16,19}")
 
@@ -113,7 +113,10 @@ def prepare(shell: Shell, pi: str, settings: Settings, tell: Callable[[str], Non
     if runtime == "process":
         words = (*settings.base_command_prefix, settings.base_python, "-c", _IS_PYTHON_3_9)
         found = sections(
-            pi, shell.run(_clearing(settings) + _step("python", ("timeout", "60", *words)) + _END)
+            pi,
+            shell.run(_clearing(settings) + _step("python", ("timeout", "60", *words)) + _END),
+            "ended",
+            "python",
         )
         if found["python"].rc != 0:
             raise ProblemError(python_problem(found["python"], pi=pi, settings=settings))
@@ -121,13 +124,13 @@ def prepare(shell: Shell, pi: str, settings: Settings, tell: Callable[[str], Non
     look = _step(
         "image", ("timeout", "-k", "5", "60", runtime, "image", "inspect", "--format", "{{json .}}", image)
     )
-    found = sections(pi, shell.run(_clearing(settings) + look + _END))
+    found = sections(pi, shell.run(_clearing(settings) + look + _END), "ended", "listed", "image")
     _complain_of_removal(found, pi, runtime)
     inspected = found["image"]
     if is_absent(inspected):
         tell(f"{pi}: {runtime} pulls {image}")
         pull = _step("pull", ("timeout", "-k", "10", str(PULL_SECONDS), runtime, "pull", "--quiet", image))
-        pulled = sections(pi, shell.run(SECTION + pull + look + _END))
+        pulled = sections(pi, shell.run(SECTION + pull + look + _END), "pull", "image")
         if pulled["pull"].rc != 0:
             raise ProblemError(pull_problem(pulled["pull"], pi=pi, runtime=runtime, image=image))
         inspected = pulled["image"]
@@ -143,7 +146,8 @@ def clean(shell: Shell, pi: str, settings: Settings) -> tuple[str, ...]:
     A Pi without the runtime, with its daemon down, or whose user may not use it, has nothing that could be
     removed. ProblemError if something is left.
     """
-    found = sections(pi, shell.run(_clearing(settings) + _END))
+    needed = ("ended",) if settings.base_runtime == "process" else ("ended", "listed")
+    found = sections(pi, shell.run(_clearing(settings) + _END), *needed)
     _complain_of_removal(found, pi, settings.base_runtime)
     return _removed(found)
 

@@ -13,7 +13,7 @@ from pi_speedup.text import one_line
 
 # No script tells more than this; what it shows of a command's output is cut before.
 MOST_SAID_BYTES = 65536
-_SECTION = re.compile(rb"^pi-speedup: ([a-z]+) ([0-9]+)\r?$", re.MULTILINE)
+_SECTION = re.compile(rb"^pi-speedup: ([a-z]+) ([0-9]{1,3})\r?$", re.MULTILINE)
 # Prints the section $1 of a command that ended with $2 after saying $3.
 SECTION = f"""
 section() {{
@@ -112,14 +112,14 @@ class ConnectionShell:
         return ShellOutcome(rc or 0, output, errors)
 
 
-def sections(pi: str, outcome: ShellOutcome) -> dict[str, Outcome]:
-    """Return a script's sections by name; ProblemError where the last, `end`, is missing."""
+def sections(pi: str, outcome: ShellOutcome, *needed: str) -> dict[str, Outcome]:
+    """Return a script's sections by name; ProblemError where the last, `end`, or a needed one is missing."""
     parts = _SECTION.split(outcome.output)
     found = {
         name.decode(): Outcome(int(rc), said.decode("utf-8", "replace").strip())
         for name, rc, said in zip(parts[1::3], parts[2::3], parts[3::3], strict=True)
     }
-    if "end" not in found:
+    if not {"end", *needed} <= found.keys():
         raise no_answer(pi, outcome)
     return found
 
@@ -127,7 +127,7 @@ def sections(pi: str, outcome: ShellOutcome) -> dict[str, Outcome]:
 def no_answer(pi: str, outcome: ShellOutcome) -> ProblemError:
     """Return the error of a script that did not come to its end; the next time may be better."""
     lines = (outcome.errors.strip() or outcome.output.strip()).decode("utf-8", "replace").splitlines()
-    said = one_line(lines[-1] if lines else "no word", 160)
+    said = one_line(lines[-1] if lines else "no word", 120)
     return ProblemError(
         Problem(
             subject=pi,

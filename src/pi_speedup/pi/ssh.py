@@ -128,7 +128,7 @@ def sudo_problem(remote: Remote, said: str) -> Problem | None:
 def other_problem(remote: Remote, said: str) -> Problem:
     """Return the problem of a Pi on which Ansible can't work for another reason than a broken connection."""
     return sudo_problem(remote, said) or Problem(
-        subject=remote.pi, what=f"Ansible cannot work there ({one_line(said, 160)})", next_step=remote.ssh
+        subject=remote.pi, what=f"Ansible cannot work there ({one_line(said, 120)})", next_step=remote.ssh
     )
 
 
@@ -136,7 +136,7 @@ def python_problem(pi: str, said: str) -> Problem:
     """Return the problem of a Pi on which Ansible finds no Python that it can use."""
     return Problem(
         subject=pi,
-        what=f"Ansible found no working Python there ({one_line(said, 160)})",
+        what=f"Ansible found no working Python there ({one_line(said, 120)})",
         next_step=f"set ansible_python_interpreter for {pi} in the inventory",
     )
 
@@ -149,4 +149,4 @@ def _reason(said: str) -> str:
     reason = one_line((found or lines or ["no reason given"])[-1].strip(" ."), 300)
     # Of a command under way ssh often says nothing more.
     under_way = re.fullmatch(r"Data could not be sent .* over ssh: ?(.*)", reason)
-    return one_line((under_way[1] or "the connection broke") if under_way else reason, 160)
+    return one_line((under_way[1] or "the connection broke") if under_way else reason, 150)

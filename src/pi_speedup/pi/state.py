@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from pi_speedup.model.host import HostState
 from pi_speedup.problem import refuse
@@ -44,7 +45,7 @@ def host_state(
     ProblemError if the observation holds no times of day: then it is not that module's.
     """
     first, last = (observed.get(key) for key in ("first_epoch_ns", "last_epoch_ns"))
-    if not isinstance(first, int) or not isinstance(last, int):
+    if not _is_time(first) or not _is_time(last):
         raise refuse(pi, "it did not tell its time of day", f"ssh {pi} date")
     readings = [ClockReading(asked_ns, first, last, answered_ns)]
     # Where date knows no %N, as busybox' does not, it prints something else.
@@ -96,6 +97,11 @@ def parse_throttled(text: str | None) -> int | None:
     """Return the bits of `vcgencmd get_throttled` (throttled=0x50005) or of the kernel's file (50005)."""
     found = re.fullmatch(r"\s*(?:throttled=)?(?:0x)?([0-9a-fA-F]{1,8})\s*", text or "")
     return int(found[1], 16) if found else None
+
+
+def _is_time(value: object) -> TypeGuard[int]:
+    """Say whether it is a time in 64 bits of nanoseconds since 1970."""
+    return isinstance(value, int) and 0 <= value < 2**63
 
 
 def _raw(observed: Mapping[str, object], key: str) -> str | None:

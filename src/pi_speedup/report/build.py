@@ -212,7 +212,7 @@ def _trial_rows(evidence: Evidence) -> tuple[TrialRow, ...]:
                 seconds=None if measurement is None else measurement.seconds,
                 wall_seconds=trial.wall_seconds,
                 spent_seconds=trial.spent_seconds,
-                problem=trial.problem,
+                problem=trial.problem.shown if trial.problem else None,
             )
         )
     return tuple(rows)

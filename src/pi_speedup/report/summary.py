@@ -40,16 +40,17 @@ def ending(plan: Plan, trials: Sequence[Trial]) -> Ending:
     tries = [trial for trial in trials if trial.slot == missing]
     if tries:
         last = tries[-1]
+        problem = last.problem.shown if last.problem else None
         if last.outcome == "interrupted":
             return Ending(
                 kind="interrupted",
                 words=one_line(f"interrupted during {last.name}" + _because(last), 600),
-                problem=last.problem,
+                problem=problem,
             )
         return Ending(
             kind="failed",
             words=one_line(f"stopped by {last.problem or last.name}", 1900),
-            problem=last.problem,
+            problem=problem,
         )
     settings = plan.settings
     between_rounds = missing.position == 0 and missing.round > 1

@@ -45,7 +45,7 @@ _LONGEST_LINE = 2000
 _IMPORTED_FOR = {
     "run_plan_open": ("pi_speedup.plan.opening",),
     "pi_host_look": ("pi_speedup.pi.fitness", "pi_speedup.pi.ssh"),
-    "cluster_look": ("pi_speedup.kube.job",),
+    "cluster_prepare": ("pi_speedup.kube.job",),
 }
 _SAY_IT_THEMSELVES = ("fail", "ansible.builtin.fail", "assert", "ansible.builtin.assert")
 _SHOW_MESSAGES = ("debug", "ansible.builtin.debug")
@@ -247,13 +247,11 @@ def _message(result: Mapping[str, Any]) -> str:
 
 def _is_rescued(task: Any) -> bool:
     """Say whether a block around the task has a rescue, which then says what is wrong."""
-    inner, outer = task, task._parent
+    # Between a role's own block and the block that imports it stands the import, which is in neither's list.
+    inner, outer = {task._uuid}, task._parent
     while outer is not None:
-        if (
-            isinstance(outer, Block)
-            and outer.rescue
-            and any(each._uuid == inner._uuid for each in outer.block)
-        ):
+        if isinstance(outer, Block) and outer.rescue and any(each._uuid in inner for each in outer.block):
             return True
-        inner, outer = outer, outer._parent
+        inner.add(outer._uuid)
+        outer = outer._parent
     return False

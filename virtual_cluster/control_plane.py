@@ -66,7 +66,7 @@ def api_server_flags(
     """
     return [
         f"--etcd-servers=unix://{sockets / _CLIENT_SOCKET}",
-        f"--bind-address={address if address == '127.0.0.1' else '0.0.0.0'}",
+        f"--bind-address={address if address == '127.0.0.1' else '0.0.0.0'}",  # nosec B104
         f"--advertise-address={address}",
         f"--secure-port={port}",
         "--permit-port-sharing",  # the supervisor holds the port until the lab's end, so nobody else gets it

@@ -29,7 +29,7 @@ _INPUTS: dict[str, Any] = {
     "run_plan_door": {
         "description": "What the run is opened for.",
         "type": "str",
-        "choices": ["benchmark", "cleanup", "report"],
+        "choices": ["benchmark", "cleanup", "preload", "rbac", "report"],
         "required": True,
     },
     **{

@@ -233,3 +233,12 @@ def test_a_kubeconfig_that_cannot_be_fetched_is_one_line(
     done = play("benchmark.yml", inventory, tmp_path)
     assert_told(done, line)
     assert list((tmp_path / "runs").glob("*/private")) == []
+
+
+def test_a_cleanup_without_a_kubeconfig_goes_on_and_says_what_is_left(
+    ssh: Ssh, lab: Lab, tmp_path: Path
+) -> None:
+    inventory = ssh.inventory(lab)
+    inventory["all"]["vars"]["k3s_kubeconfig_source"] = "/none/k3s.yaml"
+    done = play("cleanup.yml", inventory, tmp_path)
+    assert_told(done, r"^pi-1: there is no /none/k3s\.yaml, .*\. Next: .*; then run cleanup\.yml again, or ")

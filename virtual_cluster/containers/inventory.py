@@ -26,6 +26,8 @@ def render(pis: Sequence[ContainerPi], architecture: str, key: Path, known_hosts
                     "benchmark_architecture": architecture,
                     "benchmark_cpu_limit_cores": first.cpus,
                     "benchmark_image": WORKER,
+                    # There is a containerd, but no k3s.
+                    "preload_ctr": ["ctr", "--namespace=k8s.io"],
                 },
                 "children": {
                     "pis": {

@@ -190,7 +190,7 @@ def _kubelet(folder: Path) -> dict[str, Any]:
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        "address": "0.0.0.0",  # of its container, on a bridge of ours
+        "address": "0.0.0.0",  # nosec B104  # of its container, on a bridge of ours
         # The authority signs one client, the API server; who shows its certificate may do all.
         "authentication": {
             "anonymous": {"enabled": False},

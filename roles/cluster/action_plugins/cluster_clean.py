@@ -13,15 +13,20 @@ from ansible.utils.display import Display
 # Plugins are loaded by path: the package beside the roles is not importable by itself.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "src"))
 
-from pi_speedup.kube.cleanup import clean_up
+from pi_speedup.kube.cleanup import clean_up, what_is_left
 from pi_speedup.kube.client import KubeClient
+from pi_speedup.kube.lease import ClaimedError
 from pi_speedup.kube.owned import Place
-from pi_speedup.problem import ProblemError, refuse
+from pi_speedup.problem import Problem, ProblemError
 from pi_speedup.text import one_line, to_plain
 
 
 class ActionModule(ActionBase):
-    """Arguments: `kubeconfig`, `namespace`, `end_running`. Returns `removed`: what went."""
+    """Arguments: `kubeconfig`, `namespace`, `end_running`, `unreachable`.
+
+    unreachable: why there is no kubeconfig, or an empty text. Fails while somebody measures. Else returns
+    `removed`, what went, and `problem`, the line to fail with once the rest is done, or an empty text.
+    """
 
     _requires_connection = False
 
@@ -29,19 +34,37 @@ class ActionModule(ActionBase):
         """Remove it, and wait until it is gone."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         given: Any = to_plain(self._task.args)
+        place = Place(given["namespace"])
+        removed: list[str] = []
+        problem = str(given["unreachable"] or "")
         try:
             running = _yes_or_no(given["end_running"])
-            with KubeClient(Path(given["kubeconfig"])) as client:
-                removed = clean_up(client, Place(given["namespace"]), Display().display, running)
-        except ProblemError as error:
+            if not problem:
+                removed = self._clean_up(Path(given["kubeconfig"]), place, running)
+        except (ClaimedError, _SettingError) as error:
             return {**result, "failed": True, "msg": str(error)}
-        return {**result, "changed": bool(removed), "removed": removed}
+        except ProblemError as error:
+            problem = str(error)
+        return {
+            **result,
+            "changed": bool(removed),
+            "removed": removed,
+            "problem": what_is_left(problem, place) if problem else "",
+        }
+
+    def _clean_up(self, kubeconfig: Path, place: Place, running: bool) -> list[str]:
+        with KubeClient(kubeconfig) as client:
+            return clean_up(client, place, Display().display, running)
+
+
+class _SettingError(ProblemError):
+    """What was given is not valid, so nothing is done."""
 
 
 def _yes_or_no(given: object) -> bool:
     try:
         return bool(boolean(given))
     except TypeError:
-        raise refuse(
-            "cleanup_running", f"{one_line(repr(given), 60)} is not true or false", "-e cleanup_running=true"
-        ) from None
+        what = f"{one_line(repr(given), 60)} is not true or false"
+        step = "-e cleanup_running=true"
+        raise _SettingError(Problem(subject="cleanup_running", what=what, next_step=step)) from None

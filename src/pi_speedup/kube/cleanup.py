@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pi_speedup.kube.client import Json, KubeClient
 from pi_speedup.kube.errors import KubeError
-from pi_speedup.kube.lease import CLEANUP, LEASE_NAME, claim_of, counts, hold, this_holder
+from pi_speedup.kube.lease import CLEANUP, LEASE_NAME, ClaimedError, claim_of, counts, hold, this_holder
 from pi_speedup.kube.owned import (
     APP,
     MANAGED_BY,
@@ -19,7 +19,8 @@ from pi_speedup.kube.owned import (
     our_jobs,
     remove,
 )
-from pi_speedup.problem import Problem, ProblemError
+from pi_speedup.kube.rights import require_to_clean_up
+from pi_speedup.problem import Problem
 
 _DISCOVERY = ",".join(
     f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
@@ -48,7 +49,7 @@ def clean_up(client: KubeClient, place: Place, tell: Tell, running: bool) -> lis
     if owner and is_managed(owner) and not is_going(namespace):
         removed += _remove_owned(client, place, owner, tell, running)
     if is_managed(namespace):
-        kept_for = None if is_going(namespace) else _foreign(client, place)
+        kept_for = None if is_going(namespace) else what_else(client, place)
         if kept_for:
             tell(f"namespace {place.namespace} stays: {kept_for}")
         else:
@@ -57,8 +58,16 @@ def clean_up(client: KubeClient, place: Place, tell: Tell, running: bool) -> lis
     return removed
 
 
+def what_is_left(problem: str, place: Place) -> str:
+    """Return the line of a clean-up that did not come to its end, with what removes the rest without it."""
+    by_hand = f"kubectl -n {place.namespace} delete configmap {place.owner}"
+    again = "" if "run cleanup.yml again" in problem else "; then run cleanup.yml again"
+    return f"{problem}{again}, or remove what is left in the cluster by hand: {by_hand}"
+
+
 def _remove_owned(client: KubeClient, place: Place, owner: Json, tell: Tell, running: bool) -> list[str]:
     uid = str(owner["metadata"]["uid"])
+    require_to_clean_up(client, place)
     removed = _remove_lease(client, place, uid, running)
     # So that no benchmark begins while its objects are removed.
     with hold(client, place, this_holder(), CLEANUP):
@@ -84,7 +93,7 @@ def _remove_lease(client: KubeClient, place: Place, uid: str, running: bool) -> 
         return []
     claim = claim_of(found)
     if counts(claim, client.now()) and claim.run_id != CLEANUP and not running:
-        raise ProblemError(
+        raise ClaimedError(
             Problem(
                 subject="a benchmark is measuring",
                 what=str(claim),
@@ -96,10 +105,10 @@ def _remove_lease(client: KubeClient, place: Place, uid: str, running: bool) -> 
 
 
 def _remove_one(client: KubeClient, collection: str, item: Json, tell: Tell) -> None:
-    remove(client, collection, [item], item["metadata"]["resourceVersion"], tell)
+    remove(client, collection, [item], item["metadata"].get("resourceVersion", ""), tell)
 
 
-def _foreign(client: KubeClient, place: Place) -> str | None:
+def what_else(client: KubeClient, place: Place) -> str | None:
     """Return why the namespace must stay: what it holds, or that this can't be told; None if it is empty."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while True:
@@ -114,7 +123,7 @@ def _foreign(client: KubeClient, place: Place) -> str | None:
         if time.monotonic() > deadline or not all(is_going(item) for _, item in left):
             resource, item = left[0]
             what = "an object" if len(left) == 1 else f"{len(left)} objects"
-            return f"it holds {what} of others, such as {resource}/{item['metadata']['name']}"
+            return f"it holds {what} of others, such as {resource}/{item['metadata'].get('name', '')}"
         time.sleep(0.5)
 
 
@@ -126,7 +135,7 @@ def _contents(client: KubeClient, place: Place) -> Iterator[tuple[str, Json]]:
         prefix = f"/apis/{group}/{version}" if group else f"/api/{version}"
         path = f"{prefix}/namespaces/{place.namespace}/{resource}"
         for item in client.get(path, {"limit": 20}, accept=_NAMES_ONLY).get("items") or ():
-            if (resource, item["metadata"]["name"]) not in _ALWAYS_THERE:
+            if (resource, item["metadata"].get("name")) not in _ALWAYS_THERE:
                 yield resource, item
 
 

@@ -8,12 +8,14 @@ import re
 from urllib3 import exceptions as http
 
 from pi_speedup.problem import Problem, ProblemError
-from pi_speedup.text import one_line
+from pi_speedup.text import innermost, one_line
 
 # What may be well a moment later: too many requests, errors of the server itself, a version that has expired.
 _PASSING = frozenset({408, 410, 429, 500, 502, 503, 504})
-# A server that is there at all may be away for the API's own words.
-_BAD_GATEWAY = frozenset({502, 503, 504})
+# Of what the API says: the line around it, with the server and the request, stays near 200 characters.
+_SAID_LIMIT = 120
+# How an authorizer says no: User "me" cannot list resource "nodes" in API group "" at the cluster scope.
+_MISSING_RIGHT = re.compile(r"cannot [a-z]+ (?:resource|path)\b")
 
 
 class KubeError(ProblemError):
@@ -43,6 +45,11 @@ class KubeError(ProblemError):
         return self.status in (401, 403)
 
     @property
+    def is_missing_right(self) -> bool:
+        """Whether who asked lacks a right; a quota or a rule of the namespace answers 403 too."""
+        return self.status == 403 and bool(_MISSING_RIGHT.search(self.problem.what))
+
+    @property
     def is_gone(self) -> bool:
         """Whether the object that was to be changed is gone, or another has its name by now."""
         # A patch with another uid is a conflict to some kinds, and to others an attempt to change it.
@@ -58,6 +65,9 @@ def from_answer(server: str, kubeconfig: str, what: str, status: int, body: byte
     except (ValueError, AttributeError, RecursionError):
         message, reason = body[:200].decode("utf-8", "replace"), ""
     said = one_line(message) or "no reason given"
+    next_step = _next_step(status, said, kubeconfig)
+    if not _MISSING_RIGHT.search(said):
+        said = innermost(said, _SAID_LIMIT)
     if status == 401:
         what = f"does not accept the identity in {kubeconfig} (401 Unauthorized)"
     elif status == 403:
@@ -67,7 +77,7 @@ def from_answer(server: str, kubeconfig: str, what: str, status: int, body: byte
     return KubeError(
         f"API server {server}",
         what,
-        _next_step(status, said, kubeconfig),
+        next_step,
         status=status,
         reason=reason,
         passes_by_itself=status in _PASSING,
@@ -93,13 +103,17 @@ def _next_step(status: int, said: str, kubeconfig: str) -> str:
 
 
 def _next_step_of_403(said: str, kubeconfig: str) -> str:
+    if _MISSING_RIGHT.search(said):
+        return (
+            f"as administrator, ansible-playbook rbac.yml makes a kubeconfig with all rights; or give "
+            f"the identity in {kubeconfig} this one"
+        )
+    # All else that is forbidden is so for everybody.
     if "exceeded quota" in said:
         return "raise the quota (kubectl describe quota), or choose another benchmark_namespace"
     if "being terminated" in said:
         return "wait until the namespace is gone (kubectl get namespace), then run again"
-    if re.search(r"violates PodSecurity|denied the request|LimitRange|maximum .* usage per", said):
-        return "choose a benchmark_namespace whose rules admit it, or take the rule away"
-    return f"give the identity in {kubeconfig} this right, or use the K3s server's own kubeconfig"
+    return "choose a benchmark_namespace whose rules admit it, or take the rule away"
 
 
 def from_transport(server: str, kubeconfig: str, error: Exception) -> KubeError:

@@ -149,14 +149,18 @@ def to_apply(client: KubeClient, place: Place, namespace: Json, owner: Json) -> 
 def apply(client: KubeClient, place: Place, manifests: Sequence[Json]) -> str:
     """Create, or change, what `to_apply` has returned; return the owner's uid."""
     for manifest in manifests:
-        collection = "/api/v1/namespaces" if manifest["kind"] == "Namespace" else place.configmaps
-        try:
-            client.create(collection, manifest)
-        except KubeError as error:
-            if error.status != 409:
-                raise
-            client.patch(f"{collection}/{manifest['metadata']['name']}", manifest)
+        put(client, "/api/v1/namespaces" if manifest["kind"] == "Namespace" else place.configmaps, manifest)
     return owner_uid(client, place)
+
+
+def put(client: KubeClient, collection: str, manifest: Json) -> None:
+    """Create an object, or change the one that has its name."""
+    try:
+        client.create(collection, manifest)
+    except KubeError as error:
+        if error.status != 409:
+            raise
+        client.patch(f"{collection}/{manifest['metadata']['name']}", manifest)
 
 
 def holds(found: object, wanted: object) -> bool:
@@ -183,6 +187,8 @@ def remove(
     deadline = time.monotonic() + REMOVAL_SECONDS
     # Sorted out of the dict below when seen gone.
     left = {item["metadata"]["uid"]: item["metadata"]["name"] for item in items}
+    # Of one alone no right is needed to read the others.
+    alone = {"fieldSelector": f"metadata.name={next(iter(left.values()))}"} if len(left) == 1 else {}
     for uid, name in list(left.items()):
         if not client.delete(f"{collection}/{name}", uid):
             del left[uid]
@@ -191,7 +197,7 @@ def remove(
         if seconds < 1:
             raise _stuck(client, collection, left)
         try:
-            for event in client.open_watch(collection, {"resourceVersion": version}, int(seconds)):
+            for event in client.open_watch(collection, {**alone, "resourceVersion": version}, int(seconds)):
                 if event["type"] == "DELETED":
                     left.pop(event["object"]["metadata"]["uid"], None)
                 if not left:
@@ -199,7 +205,7 @@ def remove(
         except KubeError:
             # A watch may break or have expired: what is left is read anew, and that read may fail for good.
             time.sleep(0.5)
-        now_there, version = client.list_all(collection)
+        now_there, version = client.list_all(collection, alone)
         left = {uid: name for uid, name in left.items() if uid in _uids(now_there)}
         if left:
             tell(f"waiting for {listed(_named(client, collection, left))} to be gone")
@@ -245,10 +251,12 @@ def _stuck(client: KubeClient, collection: str, left: Mapping[str, str]) -> Kube
     if pods:
         commands = [letting_go(pod, "pod") for pod in pods[:3]]
     else:
-        found, _ = client.list_all(collection)
+        found = [client.find(f"{collection}/{name}") for name in list(left.values())[:3]]
         commands = [
-            letting_go(item, _kind(collection).lower()) for item in found if item["metadata"]["uid"] in left
-        ][:3]
+            letting_go(item, _kind(collection).lower())
+            for item in found
+            if item and item["metadata"]["uid"] in left
+        ]
     return KubeError(
         subject,
         f"not gone after {REMOVAL_SECONDS:.0f} s{where}",

@@ -12,9 +12,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pi_speedup.problem import Problem
-from pi_speedup.text import one_line
+from pi_speedup.text import innermost, one_line
 
 KubeObject = Mapping[str, Any]
+
+# With the pod, its Pi and the reason before it, the line stays below 200 characters.
+_MESSAGE_LIMIT = 150
+# Long enough for any cause, which comes last.
+_WHOLE = 2000
 
 # Seconds an obstacle of a kind must last before it counts as hopeless: zero where Kubernetes never gets
 # past it by itself, a little where the same words also pass by in a healthy run.
@@ -22,6 +27,8 @@ PATIENCE_SECONDS: Mapping[str, float] = {
     "image": 0,
     # The kubelet pulls a second time 10 s after the first failure: a registry may hiccup once.
     "pull": 12,
+    "rate limit": 12,
+    "processor": 0,
     "config": 0,
     # The same reason in words that pass by: a kubelet that has just started, a Pi whose disk is slow.
     "settling": 30,
@@ -47,6 +54,10 @@ _CHECK_IMAGE = "check benchmark_image, and that the Pi reaches its registry: sud
 NEXT_STEPS: Mapping[str, str] = {
     "image": _CHECK_IMAGE,
     "pull": _CHECK_IMAGE,
+    "rate limit": "wait an hour, log in to the registry (/etc/rancher/k3s/registries.yaml on each Pi), or "
+    "set benchmark_image to one of another registry",
+    "processor": "set benchmark_image to one that is built for this kind of Pi; its registry's page says "
+    "for which it is",
     "config": "change the image or the pod's settings as the message says",
     "settling": "look at the Pi's disk and container runtime: journalctl -u k3s-agent",
     "unschedulable": "make room on the Pis, or let them take pods (kubectl uncordon), and run again",
@@ -100,12 +111,13 @@ _IMAGE_REASONS = frozenset(
 _PULL_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"})
 _CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 # The registry's own word that trying again is of no use.
-_NO_SUCH_IMAGE = re.compile(r"not found|manifest unknown|denied|unauthorized|no match for platform")
+_NO_SUCH_IMAGE = re.compile(r"not found|manifest unknown|denied|unauthorized")
+_OTHER_PROCESSOR = re.compile(r"no match for platform|no matching manifest")
+_RATE_LIMIT = re.compile(r"toomanyrequests[^\n]*|429 Too Many Requests(?!.*toomanyrequests)")
 # Where a message about a pull comes to its cause; all before it says again what was tried.
 _PULL_CAUSE = re.compile(
-    r"(?:dial tcp|lookup |read tcp|x509: |tls: |unexpected status|toomanyrequests|pull access denied"
-    r"|unauthorized|no match for platform|no space left|manifest unknown|context deadline exceeded"
-    r"|net/http: )[^\n]*"
+    r"(?:dial tcp|lookup |read tcp|x509: |tls: |unexpected status|pull access denied|unauthorized"
+    r"|no match for platform|no space left|manifest unknown|context deadline exceeded|net/http: )[^\n]*"
 )
 _VERDICTS = frozenset({"Complete", "Failed", "FailureTarget"})
 _SETTLING = re.compile(
@@ -116,6 +128,8 @@ _KILLED = 137
 _NO_MEMORY_TO_START = re.compile(r"OOM-killed|memory limit too low|Minimum memory limit")
 # What the admission says while a namespace's account or quota is still being made.
 _BEING_MADE = re.compile(r"error looking up service account|status unknown for quota")
+# What the Job's controller puts before the reason why a pod was not admitted.
+_CREATING = re.compile(r'^Error creating: (?:pods "[^"]*" is forbidden: )?')
 _EVENT_KINDS = {
     "FailedCreatePodSandBox": "sandbox",
     "NetworkNotReady": "sandbox",
@@ -224,18 +238,23 @@ def _waiting(pod: KubeObject) -> tuple[str, str] | None:
     waiting = _container(pod, "waiting")
     if not waiting.get("reason"):
         return None
-    # Long enough for the cause of a failed pull, which comes last.
-    return one_line(waiting["reason"], 60), one_line(waiting.get("message", ""), 2000)
+    return one_line(waiting["reason"], 60), one_line(waiting.get("message", ""), _WHOLE)
+
+
+def _pull_kind(message: str) -> str:
+    if _RATE_LIMIT.search(message):
+        return "rate limit"
+    if _OTHER_PROCESSOR.search(message):
+        return "processor"
+    return "image" if _NO_SUCH_IMAGE.search(message) else "pull"
 
 
 def pull_cause(message: str, image: str) -> str:
     """Return why an image could not be had, without the chain of attempts that a runtime puts before it."""
-    found = _PULL_CAUSE.search(message)
+    found = _RATE_LIMIT.search(message) or _PULL_CAUSE.search(message)
     if found:
-        return f"{image}: {one_line(found[0], 200)}"
-    if len(message) <= 200:
-        return message
-    return f"{image}: {one_line(': '.join(message.split(': ')[-2:]), 200)}"
+        return f"{image}: {one_line(found[0], _MESSAGE_LIMIT)}"
+    return message if len(message) <= _MESSAGE_LIMIT else f"{image}: {innermost(message, _MESSAGE_LIMIT)}"
 
 
 def _failure(pod: KubeObject) -> tuple[str, str]:
@@ -244,7 +263,7 @@ def _failure(pod: KubeObject) -> tuple[str, str]:
     if status.get("reason"):
         # Refused, evicted or shut down by the kubelet, whose words say more than an exit code.
         reason = one_line(status["reason"], 60)
-        return reason, one_line(status.get("message") or reason)
+        return reason, one_line(status.get("message") or reason, _MESSAGE_LIMIT)
     terminated = _container(pod, "terminated")
     if not terminated:
         return "Failed", "Failed"
@@ -252,14 +271,16 @@ def _failure(pod: KubeObject) -> tuple[str, str]:
     words = f"exit code {terminated.get('exitCode')}, {reason}"
     disrupted = _disruption(pod)
     if disrupted:
-        return disrupted[0], one_line(f"{disrupted[1]} ({words})")
+        return disrupted[0], f"{disrupted[1]} ({words})"
     if terminated.get("exitCode") == _KILLED and reason == "Error":
         reason, words = "Killed", f"{words} (killed)"
     # The worker's own message is JSON and belongs to a success; a runtime's message explains the exit code.
     message = terminated.get("message") or ""
     if _NO_MEMORY_TO_START.search(message):
         reason = "OOMKilled"
-    return reason, one_line(f"{words}: {message}" if message and not message.startswith("{") else words)
+    if not message or message.startswith("{"):
+        return reason, words
+    return reason, f"{words}: {innermost(message, _MESSAGE_LIMIT)}"
 
 
 def _disruption(pod: KubeObject) -> tuple[str, str] | None:
@@ -267,7 +288,7 @@ def _disruption(pod: KubeObject) -> tuple[str, str] | None:
     for condition in pod.get("status", {}).get("conditions") or ():
         if condition["type"] == "DisruptionTarget" and condition.get("status") == "True":
             reason = one_line(condition.get("reason") or "Deleted", 60)
-            return reason, one_line(condition.get("message") or reason)
+            return reason, one_line(condition.get("message") or reason, _MESSAGE_LIMIT)
     if pod["metadata"].get("deletionTimestamp"):
         return "Deleted", "the pod was deleted before it finished"
     return None
@@ -311,19 +332,23 @@ def pod_obstacle(pod: KubeObject) -> Obstacle | None:
     conditions = {item["type"]: item for item in pod.get("status", {}).get("conditions") or ()}
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
-        return obstacle("unschedulable", "Unschedulable", one_line(scheduled.get("message", "")))
+        return obstacle(
+            "unschedulable", "Unschedulable", one_line(scheduled.get("message", ""), _MESSAGE_LIMIT)
+        )
     waiting = _waiting(pod)
     if waiting is None:
         return None
     reason, message = waiting
     if reason in _PULL_REASONS:
-        image = one_line(pod["spec"]["containers"][0].get("image", ""), 100)
-        kind = "image" if _NO_SUCH_IMAGE.search(message) else "pull"
-        return obstacle(kind, reason, pull_cause(message, image))
+        container: Mapping[str, Any] = next(iter(pod.get("spec", {}).get("containers") or ()), {})
+        image = one_line(container.get("image", ""), 100)
+        return obstacle(_pull_kind(message), reason, pull_cause(message, image))
     if reason in _IMAGE_REASONS:
-        return obstacle("image", reason, one_line(message))
+        return obstacle("image", reason, innermost(message, _MESSAGE_LIMIT))
     if reason in _CONFIG_REASONS:
-        return obstacle("settling" if _SETTLING.search(message) else "config", reason, one_line(message))
+        return obstacle(
+            "settling" if _SETTLING.search(message) else "config", reason, innermost(message, _MESSAGE_LIMIT)
+        )
     return None
 
 
@@ -338,18 +363,21 @@ def event_obstacle(
     pods = tuple(pods)
     uid = event.get("involvedObject", {}).get("uid")
     reason = one_line(event.get("reason", ""), 60)
-    message = one_line(event.get("message", ""))
+    message = one_line(event.get("message", ""), _WHOLE)
     if uid == job_uid:
         if reason != "FailedCreate" or len(pods) >= expected:
             return None
         final = _FORBIDDEN.search(message) and not _BEING_MADE.search(message)
         kind = "forbidden" if final else "not created"
-        return Obstacle(kind, f"{expected - len(pods)} of {expected} pods", reason, message)
+        said = one_line(_CREATING.sub("", message), _MESSAGE_LIMIT)
+        return Obstacle(kind, f"{expected - len(pods)} of {expected} pods", reason, said)
     kind = _EVENT_KINDS.get(reason, "")
     for pod in pods:
         if kind and pod["metadata"]["uid"] == uid and _phase(pod).startswith("starting"):
             state = pod_state(pod)
-            return Obstacle(kind, str(state), reason, message, state.name, state.node)
+            return Obstacle(
+                kind, str(state), reason, innermost(message, _MESSAGE_LIMIT), state.name, state.node
+            )
     return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,7 @@ from pi_speedup.problem import refuse
 from pi_speedup.store import PRIVATE, RunStore
 from pi_speedup.text import listed, one_line
 
-Door = Literal["benchmark", "cleanup", "report"]
+Door = Literal["benchmark", "cleanup", "preload", "rbac", "report"]
 LATEST = "latest"
 # A run's file is named after its Pi, which is a node's name.
 _PI = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
@@ -98,10 +98,28 @@ def open_door(
     server = "" if door == "report" else next(iter(inventory.server or ()), "")
     _check_limit(inventory, pis, server)
     runs = _runs_folder(settings.runs_dir, here)
+    try:
+        return _opened(door, settings, inventory, here, pis, base_pi, server, runs, worker_sha256)
+    except OSError as error:
+        what = f"cannot be looked at ({error.strerror})"
+        raise refuse(str(runs), what, "make it yours, or choose another benchmark_runs_dir") from None
+
+
+def _opened(
+    door: Door,
+    settings: Settings,
+    inventory: Inventory,
+    here: Here,
+    pis: Sequence[str],
+    base_pi: str,
+    server: str,
+    runs: Path,
+    worker_sha256: str,
+) -> Opened:
     if door == "report":
         folder = _there(runs, settings.run_id or LATEST)
-    elif door == "cleanup":
-        folder = runs / ".cleanup"
+    elif door in ("cleanup", "preload", "rbac"):
+        folder = runs / f".{door}"
     else:
         folder = runs / (settings.run_id or f"{here.moment}-{here.fresh % 65536:04x}")
     kubeconfig, fetch_from = _kubeconfig(settings.kubeconfig, here, server, folder)
@@ -134,10 +152,10 @@ def _pis_and_base(inventory: Inventory) -> tuple[Sequence[str], str]:
         raise refuse("inventory", "the group `pis` is empty", f"put your Pis into it; {_GROUPS}")
     for number, pi in enumerate(pis):
         if pi in pis[:number]:
-            raise refuse(one_line(pi, 60), "named twice in the group `pis`", "name each Pi once")
+            raise refuse(_named(pi), "named twice in the group `pis`", "name each Pi once")
         if not _PI.fullmatch(pi):
             raise refuse(
-                one_line(pi, 60),
+                _named(pi),
                 "not the name of a node",
                 "name it as `kubectl get nodes` does, not by its address",
             )
@@ -150,11 +168,19 @@ def _pis_and_base(inventory: Inventory) -> tuple[Sequence[str], str]:
             "inventory", "the group `base` is empty", f"put the Pi that works alone into it; {_GROUPS}"
         )
     if len(base) > 1:
-        what = f"the group `base` has {len(base)} Pis ({listed(base)}), and one works alone"
+        what = f"the group `base` has {len(base)} Pis ({_names(base)}), and one works alone"
         raise refuse("inventory", what, "leave one of them in it")
     if base[0] not in pis:
-        raise refuse(base[0], "in the group `base`, but not in `pis`", "put it into both")
+        raise refuse(_named(base[0]), "in the group `base`, but not in `pis`", "put it into both")
     return pis, base[0]
+
+
+def _named(pi: str) -> str:
+    return one_line(pi, 60) or "inventory"
+
+
+def _names(names: Iterable[str]) -> str:
+    return listed((one_line(name, 40) for name in names), most=3)
 
 
 def _check_limit(inventory: Inventory, pis: Sequence[str], server: str) -> None:
@@ -165,7 +191,7 @@ def _check_limit(inventory: Inventory, pis: Sequence[str], server: str) -> None:
     subject = f"--limit {one_line(inventory.limit, 60)}"
     if left_out:
         step = f"take {'it' if len(left_out) == 1 else 'them'} out of the inventory, or run without --limit"
-        raise refuse(subject, f"leaves {listed(left_out)} out", step)
+        raise refuse(subject, f"leaves {_names(left_out)} out", step)
     if "localhost" not in inventory.reached:
         raise refuse(subject, "leaves this machine (localhost) out", "run without --limit")
 
@@ -203,7 +229,7 @@ def _continues(
     if not store.has_plan:
         foreign = sorted({each.name for each in _entries(store.folder)} - _BEFORE_THE_PLAN)
         if foreign:
-            what = f"not the folder of a run, it holds {listed(foreign, most=3)}"
+            what = f"not the folder of a run, it holds {_names(foreign)}"
             raise refuse(str(store.folder), what, "choose another benchmark_run_id or benchmark_runs_dir")
         return False
     plan = store.plan()

@@ -70,7 +70,7 @@ MISTAKES: dict[str, tuple[Inventory, str]] = {
 }
 
 
-@pytest.mark.parametrize("door", ["benchmark", "cleanup"])
+@pytest.mark.parametrize("door", ["benchmark", "cleanup", "preload", "rbac"])
 @pytest.mark.parametrize(("inventory", "line"), MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_in_the_inventory_is_one_line(
     tmp_path: Path, door: Door, inventory: Inventory, line: str

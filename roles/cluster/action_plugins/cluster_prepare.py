@@ -1,7 +1,7 @@
-"""Adapter: what the cluster says of the Pis goes into nodes.json, and each that cannot take a pod is named.
+"""Adapter: what the cluster says of the Pis goes into nodes.json, and our namespace and ConfigMap are there.
 
-It also finds out what must be applied, before anything is applied to what may be another's: kubernetes.core
-would take a task of 0.9 s each to read namespace and ConfigMap, and has no "create, but never change".
+Before anything is created, all that could be in the way is named: rights that are missing, Pis that cannot
+take a pod, a ConfigMap of others.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "src"))
 from pi_speedup.kube.client import KubeClient
 from pi_speedup.kube.manifest import namespace_manifest, owner_manifest
 from pi_speedup.kube.nodes import read_nodes
-from pi_speedup.kube.owned import Place, to_apply
+from pi_speedup.kube.owned import Place, apply, to_apply
+from pi_speedup.kube.rights import require_to_measure
 from pi_speedup.problem import ProblemError
 from pi_speedup.store import RunStore
 from pi_speedup.text import listed, to_plain
@@ -28,20 +29,20 @@ _TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 
 
 class ActionModule(ActionBase):
-    """Arguments: `kubeconfig`, `run_dir`, `pis`, `architecture`, `namespace`.
-
-    Returns `to_apply`: those of namespace and ConfigMap that are absent or differ.
-    """
+    """Arguments: `kubeconfig`, `run_dir`, `pis`, `architecture`, `namespace`."""
 
     _requires_connection = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Read only; change nothing in the cluster."""
+        """Look first; then apply what is absent or differs."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         given: Any = to_plain(self._task.args)
         place = Place(given["namespace"])
+        tell = Display().display
         try:
             with KubeClient(Path(given["kubeconfig"])) as client:
+                if unsaid := require_to_measure(client, place):
+                    tell(f"kubeconfig {client.kubeconfig} lacks {unsaid}: a failure will be told less well")
                 nodes = read_nodes(client, given["pis"], given["architecture"])
                 RunStore(Path(given["run_dir"])).write({"nodes.json": nodes})
                 problems = [problem for node in nodes.nodes for problem in node.problems]
@@ -49,13 +50,14 @@ class ActionModule(ActionBase):
                     return {**result, "failed": True, "msg": "\n".join(str(problem) for problem in problems)}
                 if nodes.not_in_inventory:
                     others = listed(nodes.not_in_inventory)
-                    Display().display(f"In the cluster but not in the inventory, so not used: {others}")
+                    tell(f"In the cluster but not in the inventory, so not used: {others}")
                 wanted = to_apply(
                     client,
                     place,
                     namespace_manifest((_TEMPLATES / "namespace.yml.j2").read_text("utf-8"), place),
                     owner_manifest((_TEMPLATES / "owner.yml.j2").read_text("utf-8"), place),
                 )
+                apply(client, place, wanted)
         except ProblemError as error:
             return {**result, "failed": True, "msg": str(error)}
-        return {**result, "changed": False, "to_apply": wanted}
+        return {**result, "changed": bool(wanted)}

@@ -1,0 +1,37 @@
+"""Adapter: read the archive on the control host: is the image in it, and for this kind of Pi?"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+# Plugins are loaded by path: the package beside the roles is not importable by itself.
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "src"))
+
+from pi_speedup.pi.preload import read_archive
+from pi_speedup.problem import ProblemError, refuse
+from pi_speedup.text import to_plain
+
+
+class ActionModule(ActionBase):
+    """Arguments: `archive`, `image`, `architecture`. Returns `found`: the fields of Archive."""
+
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Read it once, for all Pis."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        given: Any = to_plain(self._task.args)
+        try:
+            if not given["archive"]:
+                step = f"docker save --output image.tar {given['image']}; then -e preload_archive=image.tar"
+                raise refuse("preload_archive", "not given", step)
+            path = Path(str(given["archive"])).expanduser().absolute()
+            archive = read_archive(path, given["image"], given["architecture"])
+        except ProblemError as error:
+            return {**result, "failed": True, "msg": str(error)}
+        return {**result, "changed": False, "found": {**dataclasses.asdict(archive), "path": str(path)}}

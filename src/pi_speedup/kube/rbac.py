@@ -1,0 +1,241 @@
+"""files/rbac.yml in a cluster: granted and taken away by an administrator, with a kubeconfig for it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pi_speedup.kube.cleanup import what_else
+from pi_speedup.kube.client import Json, KubeClient
+from pi_speedup.kube.errors import KubeError
+from pi_speedup.kube.kubeconfig import current_cluster
+from pi_speedup.kube.owned import APP, MANAGED_BY, Place, Tell, holds, is_going, is_managed, put, remove
+from pi_speedup.kube.rights import Allowed, in_words, to_clean_up, to_measure, to_say_why
+from pi_speedup.problem import refuse
+from pi_speedup.store import RunStore
+from pi_speedup.text import one_line
+
+# What carries it was put there by `grant`.
+BY_US = "pi-speedup-rbac"
+_ACCOUNT = APP
+_RBAC = "/apis/rbac.authorization.k8s.io/v1"
+_COLLECTIONS = {
+    "Namespace": "/api/v1/namespaces",
+    "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
+    "Role": _RBAC + "/namespaces/{}/roles",
+    "RoleBinding": _RBAC + "/namespaces/{}/rolebindings",
+    "ClusterRole": _RBAC + "/clusterroles",
+    "ClusterRoleBinding": _RBAC + "/clusterrolebindings",
+}
+# The API server's authorizer learns of a new binding by a watch.
+_LEARNING_SECONDS = 15.0
+_SECONDS_A_DAY = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One object of files/rbac.yml, and where it is in the API."""
+
+    manifest: Json
+
+    @property
+    def collection(self) -> str:
+        """The API path of all objects of its kind."""
+        return _COLLECTIONS[self.manifest["kind"]].format(self.manifest["metadata"].get("namespace"))
+
+    @property
+    def path(self) -> str:
+        """Its API path."""
+        return f"{self.collection}/{self.manifest['metadata']['name']}"
+
+    def __str__(self) -> str:
+        return f"{self.manifest['kind']} {self.manifest['metadata']['name']}"
+
+
+def documents(text: str, place: Place) -> tuple[Document, ...]:
+    """Return the objects of files/rbac.yml for a namespace; the file itself is written for pi-speedup."""
+    return tuple(Document(_moved(manifest, place.namespace)) for manifest in yaml.safe_load_all(text))
+
+
+def _moved(value: Any, namespace: str, key: str = "") -> Any:
+    """Return a part of a manifest with another namespace in it."""
+    if isinstance(value, dict):
+        is_namespace = value.get("kind") == "Namespace"
+        moved = {name: _moved(item, namespace, name) for name, item in value.items()}
+        if is_namespace:
+            moved["metadata"]["name"] = namespace
+        if value.get("resources") == ["namespaces"]:
+            moved["resourceNames"] = [namespace]
+        return moved
+    if isinstance(value, list):
+        return [_moved(item, namespace) for item in value]
+    if key == "namespace" and value == APP:
+        return namespace
+    # Outside of the namespace a name tells for which one it is.
+    return f"{APP}:{namespace}" if key == "name" and value == f"{APP}:{APP}" else value
+
+
+@contextlib.contextmanager
+def as_administrator() -> Iterator[None]:
+    """Say of each right that is missing within the block that an administrator has it."""
+    try:
+        yield
+    except KubeError as error:
+        if not error.is_missing_right:
+            raise
+        raise refuse(
+            error.problem.subject,
+            error.problem.what,
+            "give an administrator's kubeconfig: -e benchmark_kubeconfig=FILE; or unset KUBECONFIG, and that "
+            "of the K3s server is fetched",
+        ) from None
+
+
+def kubeconfig_path(given: str, place: Place, home: Path) -> Path:
+    """Return where the kubeconfig is written, the usual place for an empty text."""
+    if not given:
+        return home / f".kube/{place.namespace}.kubeconfig"
+    return (home / given[2:] if given.startswith("~/") else Path(given)).absolute()
+
+
+def days_of(given: object) -> int:
+    """Return rbac_days as a number; ProblemError if it is not one from 1 to 3650."""
+    try:
+        days = int(str(given))
+    except ValueError:
+        days = 0
+    if not 1 <= days <= 3650:
+        raise refuse(
+            "rbac_days", f"{one_line(repr(given), 40)} is not a number from 1 to 3650", "-e rbac_days=90"
+        )
+    return days
+
+
+def grant(client: KubeClient, wanted: Sequence[Document]) -> list[str]:
+    """Create what is absent, change what differs, and return in words what that was.
+
+    A namespace of others is used as it is. ProblemError, and nothing is done, if one of the names is taken.
+    """
+    to_do = [document for document in wanted if _is_to_do(client, document)]
+    for document in to_do:
+        put(client, document.collection, document.manifest)
+    return [str(document) for document in to_do]
+
+
+def _is_to_do(client: KubeClient, document: Document) -> bool:
+    found = client.find(document.path)
+    if found is None:
+        return True
+    if _is_by_us(found):
+        return not holds(found, document.manifest)
+    if document.manifest["kind"] == "Namespace":
+        # One that a benchmark has made is cleaned up with it, and the rights would go too.
+        return is_managed(found)
+    raise refuse(
+        str(document),
+        f"not ours (it has no label {MANAGED_BY}={BY_US})",
+        "choose another benchmark_namespace, or rename it",
+    )
+
+
+def _is_by_us(item: Json) -> bool:
+    return (item["metadata"].get("labels") or {}).get(MANAGED_BY) == BY_US
+
+
+def take_away(client: KubeClient, place: Place, granted: Sequence[Document], tell: Tell) -> list[str]:
+    """Delete what `grant` has put there, the namespace too if it is empty; return in words what that was."""
+    removed = []
+    for document in reversed(granted):
+        found = client.find(document.path)
+        if found is None or not _is_by_us(found) or is_going(found):
+            continue
+        if document.manifest["kind"] == "Namespace":
+            if kept_for := what_else(client, place):
+                tell(f"namespace {place.namespace} stays: {kept_for}")
+                continue
+            remove(client, document.collection, [found], found["metadata"].get("resourceVersion", ""), tell)
+        else:
+            client.delete(document.path, found["metadata"]["uid"], "Background")
+        removed.append(str(document))
+    return removed
+
+
+def write_kubeconfig(client: KubeClient, place: Place, path: Path, days: int) -> str:
+    """Write a kubeconfig for who has been granted the rights, private; return until when its token counts.
+
+    ProblemError if a file is there that is not one of these, or the rights are not what they should be.
+    """
+    _refuse_other_file(path)
+    request = {
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenRequest",
+        "spec": {"expirationSeconds": days * _SECONDS_A_DAY},
+    }
+    accounts = f"{place.namespace_path}/serviceaccounts"
+    status = client.create(f"{accounts}/{_ACCOUNT}/token", request)["status"]
+    name = _name(place)
+    text = yaml.safe_dump(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": name, "cluster": current_cluster(client.kubeconfig)}],
+            "users": [{"name": name, "user": {"token": status["token"]}}],
+            "contexts": [
+                {"name": name, "context": {"cluster": name, "user": name, "namespace": place.namespace}}
+            ],
+            "current-context": name,
+        },
+        sort_keys=False,
+    )
+    RunStore(path.parent).write({path.name: text})
+    _see_that_it_works(path, place)
+    return one_line(status["expirationTimestamp"], 40)
+
+
+def _see_that_it_works(path: Path, place: Place) -> None:
+    wanted = {*to_measure(place), *to_clean_up(place), *to_say_why(place)}
+    deadline = time.monotonic() + _LEARNING_SECONDS
+    with KubeClient(path) as client:
+        while lacking := Allowed(client, place).missing(wanted):
+            if time.monotonic() > deadline:
+                raise refuse(
+                    f"kubeconfig {path}",
+                    f"lacks rights that were granted: {in_words(lacking)}",
+                    "see whether the API server uses RBAC (authorization-mode), and what else forbids it",
+                )
+            time.sleep(0.2)
+
+
+def remove_kubeconfig(path: Path, place: Place) -> bool:
+    """Remove the kubeconfig that was written for a namespace; False if there is none. Others stay."""
+    if _name_in(path) != _name(place):
+        return False
+    path.unlink()
+    return True
+
+
+def _refuse_other_file(path: Path) -> None:
+    if path.exists() and not _name_in(path).startswith(BY_US):
+        raise refuse(
+            str(path),
+            "there already, and not a kubeconfig that rbac.yml made",
+            "move it away, or give -e rbac_kubeconfig=FILE",
+        )
+
+
+def _name_in(path: Path) -> str:
+    """Return the current context of a kubeconfig, an empty text if the file is not one."""
+    try:
+        return str(yaml.safe_load(path.read_text("utf-8"))["current-context"])
+    except (OSError, ValueError, TypeError, LookupError, yaml.YAMLError):
+        return ""
+
+
+def _name(place: Place) -> str:
+    return f"{BY_US}@{place.namespace}"

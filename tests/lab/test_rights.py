@@ -1,0 +1,277 @@
+"""The rights of files/rbac.yml on a real API server: they are enough, and each that is missing is named."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pi_speedup.kube.cleanup import clean_up
+from pi_speedup.kube.client import Json, KubeClient
+from pi_speedup.kube.owned import MANAGED_BY, Place, put
+from pi_speedup.kube.rbac import BY_US, documents, grant, take_away, write_kubeconfig
+from pi_speedup.kube.rights import require_to_measure
+from pi_speedup.problem import ProblemError
+from tests.lab.fault_proxy import FaultProxy
+from tests.lab.lab import Lab
+from tests.lab.runs import make_place, new_name
+from tests.manifests import PROJECT
+from tests.virtual import assert_told, await_that
+
+RBAC = (PROJECT / "files/rbac.yml").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def granted(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The kubeconfig that rbac.yml has made; all of it is taken away again."""
+    path = tmp_path_factory.mktemp("granted") / "kubeconfig"
+    outcome = lab.play("rbac.yml", rbac_kubeconfig=path)
+    assert outcome.exit_code == 0, outcome.output
+    assert f"export KUBECONFIG={path}" in outcome.output
+    yield path
+    outcome = lab.play("rbac.yml", rbac_kubeconfig=path, rbac_state="absent")
+    assert outcome.exit_code == 0, outcome.output
+    assert f"removed {path}" in outcome.output
+
+
+def asked_by(lab: Lab, namespace: str) -> list[dict[str, Any]]:
+    """Return all requests of a namespace's ServiceAccount."""
+    user = f"system:serviceaccount:{namespace}:pi-speedup"
+    lines = (lab.folder / "audit.log").read_text().splitlines()
+    return [entry for entry in map(json.loads, lines) if entry["user"]["username"] == user]
+
+
+def test_a_whole_run_and_its_cleanup_need_no_more(lab: Lab, granted: Path) -> None:
+    assert stat.S_IMODE(granted.stat().st_mode) == 0o600
+    outcome = lab.play("benchmark.yml", benchmark_kubeconfig=granted)
+    assert outcome.exit_code == 0, outcome.output
+    # One that fails asks for more: logs, events, an end of the Job.
+    fails = {"benchmark_image": "no.such/image:1", "benchmark_order_seed": 0}
+    outcome = lab.play("benchmark.yml", benchmark_kubeconfig=granted, **fails)
+    assert_told(outcome, r"^pod \d on pi-\d: ErrImagePull")
+    outcome = lab.play("cleanup.yml", benchmark_kubeconfig=granted)
+    assert outcome.exit_code == 0, outcome.output
+    assert lab.left_behind() == []
+    refused = [
+        each["requestURI"] for each in asked_by(lab, "pi-speedup") if each["responseStatus"]["code"] == 403
+    ]
+    assert refused == []
+
+
+def test_an_administrators_door_says_so_to_others(lab: Lab, granted: Path, tmp_path: Path) -> None:
+    outcome = lab.play("rbac.yml", benchmark_kubeconfig=granted, rbac_kubeconfig=tmp_path / "mine")
+    assert_told(outcome, r"cannot get resource.*\. Next: give an administrator's kubeconfig: ")
+    assert not (tmp_path / "mine").exists()
+
+
+def granted_place(client: KubeClient) -> Iterator[Place]:
+    place = Place(new_name("rights"))
+    manifests = documents(RBAC, place)
+    grant(client, manifests)
+    yield place
+    for each in reversed(manifests):
+        # Not waited for: a namespace takes 6 s to go.
+        if found := client.find(each.path):
+            client.delete(each.path, found["metadata"]["uid"], "Background")
+
+
+@pytest.fixture
+def place(direct: KubeClient) -> Iterator[Place]:
+    """A namespace in which the rights are granted."""
+    yield from granted_place(direct)
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody with the rights of one namespace."""
+
+    place: Place
+    kubeconfig: Path
+
+    def complaint(self) -> str:
+        """Return what is said of missing rights, an empty text if nothing is."""
+        with KubeClient(self.kubeconfig) as client:
+            try:
+                return require_to_measure(client, self.place)
+            except ProblemError as error:
+                return str(error)
+
+
+@pytest.fixture(scope="module")
+def user(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
+    """Somebody who has all rights, of whom a test may take one."""
+    kubeconfig = tmp_path_factory.mktemp("user") / "kubeconfig"
+    with KubeClient(lab.folder / "kubeconfig") as client:
+        for place in granted_place(client):
+            write_kubeconfig(client, place, kubeconfig, 1)
+            yield User(place, kubeconfig)
+
+
+def rules() -> dict[str, tuple[int, int]]:
+    """Return the place of each rule in the file, by what it allows: the number of its Role, and its own."""
+    found = {}
+    for document, each in enumerate(documents(RBAC, Place("pi-speedup"))):
+        for number, rule in enumerate(each.manifest.get("rules", ())):
+            names = " of ours" if "resourceNames" in rule else ""
+            found[f"{', '.join(rule['verbs'])} {rule['resources'][0]}{names}"] = document, number
+    return found
+
+
+# What a line says that names the missing rule, by the rule; the last ones are told, and the run goes on.
+NAMED = {
+    "get namespaces of ours": "namespaces (get)",
+    "create configmaps": "configmaps (create)",
+    "get, list, watch, patch, delete configmaps of ours": "configmaps (get, patch)",
+    "create leases": "leases (create)",
+    "get, patch, delete leases of ours": "leases (get, patch, delete)",
+    "create, get, list, watch, patch, delete jobs": "jobs (create, get, list, watch, patch, delete)",
+    "list, watch pods": "pods (list, watch)",
+    "list nodes": "nodes (list)",
+}
+TOLD = {
+    "get pods/log": "pods/log (get)",
+    "list, watch events": "events (list, watch)",
+    "watch leases": "leases in kube-node-lease (watch)",
+}
+
+
+def test_every_rule_is_in_the_tables() -> None:
+    assert set(rules()) == {*NAMED, *TOLD}
+
+
+@contextlib.contextmanager
+def without(client: KubeClient, user: User, rule: str) -> Iterator[None]:
+    """Take one rule away while the block lasts."""
+    document, number = rules()[rule]
+    role = documents(RBAC, user.place)[document]
+    del role.manifest["rules"][number]
+    put(client, role.collection, role.manifest)
+    try:
+        await_that(user.complaint, "the API server knows that a right is gone")
+        yield
+    finally:
+        grant(client, documents(RBAC, user.place))
+        await_that(lambda: not user.complaint(), "the API server knows that it is there again")
+
+
+@pytest.mark.parametrize(("rule", "words"), NAMED.items(), ids=NAMED)
+def test_without_one_rule_the_line_names_it(rule: str, words: str, direct: KubeClient, user: User) -> None:
+    namespace = user.place.namespace
+    with without(direct, user, rule):
+        assert user.complaint() == (
+            f"kubeconfig {user.kubeconfig}: lacks rights in namespace {namespace}: {words}. Next: as "
+            f"administrator, ansible-playbook rbac.yml -e benchmark_namespace={namespace} makes a kubeconfig "
+            "that has them"
+        )
+
+
+@pytest.mark.parametrize(("rule", "words"), TOLD.items(), ids=TOLD)
+def test_without_one_that_only_says_why_the_run_goes_on(
+    rule: str, words: str, direct: KubeClient, user: User
+) -> None:
+    with without(direct, user, rule):
+        assert user.complaint() == words
+
+
+def test_granted_twice_changes_nothing_and_taken_away_leaves_nothing(
+    proxy: FaultProxy, direct: KubeClient, place: Place
+) -> None:
+    manifests = documents(RBAC, place)
+    with KubeClient(proxy.kubeconfig) as client:
+        assert grant(client, manifests) == []
+        assert {exchange.request.method for exchange in proxy.exchanges} == {"GET"}
+        removed = take_away(client, place, manifests, lambda line: None)
+        assert removed == [str(each) for each in reversed(manifests)]
+        assert take_away(client, place, manifests, lambda line: None) == []
+    assert [each for each in manifests if direct.find(each.path)] == []
+
+
+def test_a_namespace_that_holds_something_stays_without_the_rights(direct: KubeClient, place: Place) -> None:
+    direct.create(place.configmaps, {"metadata": {"name": "theirs"}})
+    lines: list[str] = []
+    take_away(direct, place, documents(RBAC, place), lines.append)
+    assert lines == [
+        f"namespace {place.namespace} stays: it holds an object of others, such as configmaps/theirs"
+    ]
+    there = [each.manifest["kind"] for each in documents(RBAC, place) if direct.find(each.path)]
+    assert there == ["Namespace"]
+
+
+def unlabelled(namespace: Json) -> None:
+    del namespace["metadata"]["labels"]
+
+
+def test_a_namespace_of_others_is_used_and_stays_as_it_is(direct: KubeClient) -> None:
+    place = make_place(direct, unlabelled)
+    before = direct.get(place.namespace_path)
+    manifests = documents(RBAC, place)
+    assert "Namespace" not in {word.partition(" ")[0] for word in grant(direct, manifests)}
+    assert "Namespace" not in {
+        word.partition(" ")[0] for word in take_away(direct, place, manifests, lambda line: None)
+    }
+    assert direct.get(place.namespace_path) == before
+
+
+def test_a_namespace_that_a_benchmark_made_is_kept_from_its_cleanup(direct: KubeClient) -> None:
+    place = make_place(direct)
+    grant(direct, documents(RBAC, place))
+    assert clean_up(direct, place, lambda line: None, False) == ["ConfigMap pi-speedup-owner"]
+    assert direct.find(place.namespace_path)
+    assert direct.get(place.namespace_path)["metadata"]["labels"][MANAGED_BY] == BY_US
+    for each in documents(RBAC, place):
+        direct.delete(each.path, direct.get(each.path)["metadata"]["uid"], "Background")
+
+
+def test_nothing_is_granted_where_a_name_is_taken(direct: KubeClient) -> None:
+    place = Place(new_name("rights"))
+    manifests = documents(RBAC, place)
+    taken = next(each for each in manifests if each.manifest["kind"] == "ClusterRoleBinding")
+    theirs = direct.create(
+        taken.collection, {**taken.manifest, "metadata": {"name": taken.manifest["metadata"]["name"]}}
+    )
+    with pytest.raises(ProblemError, match=rf"^{taken}: not ours \(it has no label .*\. Next: "):
+        grant(direct, manifests)
+    assert [each for each in manifests if direct.find(each.path)] == [taken]
+    assert take_away(direct, place, manifests, lambda line: None) == []
+    assert direct.get(taken.path) == theirs
+    direct.delete(taken.path, theirs["metadata"]["uid"])
+
+
+def test_no_kubeconfig_of_others_is_overwritten(direct: KubeClient, place: Place, tmp_path: Path) -> None:
+    theirs = tmp_path / "config"
+    theirs.write_text("current-context: default\n")
+    with pytest.raises(ProblemError, match="there already, and not a kubeconfig"):
+        write_kubeconfig(direct, place, theirs, 1)
+    assert theirs.read_text() == "current-context: default\n"
+
+
+def test_a_quota_sends_nobody_for_another_kubeconfig(lab: Lab) -> None:
+    lab.kubectl("create", "namespace", "no-configmaps")
+    # Kubernetes' own is there already.
+    lab.kubectl("create", "quota", "none", "--hard=configmaps=1", "--namespace=no-configmaps")
+    await_that(
+        lambda: lab.get("quota", "none", "--namespace=no-configmaps").get("status", {}).get("used"),
+        "the quota is counted",
+    )
+    outcome = lab.play("benchmark.yml", benchmark_namespace="no-configmaps")
+    lab.kubectl("delete", "namespace", "no-configmaps", "--wait=false")
+    assert_told(
+        outcome, r"forbids POST .*exceeded quota.*\. Next: raise the quota \(kubectl describe quota\)"
+    )
+    assert "kubeconfig" not in outcome.errors[0]
+    # Asked for once.
+    lines = (lab.folder / "audit.log").read_text().splitlines()
+    asked = [
+        entry
+        for entry in map(json.loads, lines)
+        if entry["verb"] == "create"
+        and "/no-configmaps/configmaps" in entry["requestURI"]
+        and entry["userAgent"] == "pi-speedup"
+    ]
+    assert len(asked) == 1

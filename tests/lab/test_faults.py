@@ -129,7 +129,8 @@ REFUSED = {
         r"^API server .*does not accept the identity.*Next: ", cause=kubeconfig("kubeconfig.wrong-token")
     ),
     "user without rights": Fault(
-        rf"^namespace {UNTOUCHED}: .*could not be applied .*forbidden.*Next: ",
+        rf"^kubeconfig .*lacks rights in namespace {UNTOUCHED}: .*jobs \(create, .*, namespaces \(create\)\. "
+        rf"Next: as administrator, ansible-playbook rbac.yml -e benchmark_namespace={UNTOUCHED} makes ",
         cause=kubeconfig("kubeconfig.readonly"),
     ),
     "certificate for another address": Fault(
@@ -212,6 +213,15 @@ def test_a_pi_that_is_cordoned_amid_a_run_is_named(lab: Lab) -> None:
         outcome = playing.end(within_seconds=60)
     assert_told(outcome, r"^pi-2: cordoned \(unschedulable\)\. Next: kubectl uncordon pi-2; then .*=amid")
     assert RunStore(trials.parent).trials()[-1].outcome == "failed"
+
+
+def test_a_runs_folder_that_is_moved_away_amid_a_run_is_one_line(lab: Lab) -> None:
+    playing = lab.start("benchmark.yml", benchmark_rounds=50, benchmark_run_id="moved")
+    folder = playing.run_dir.parent / "moved"
+    await_that(lambda: list(folder.glob("trials/r001-*.json")), "a first round is measured")
+    folder.rename(folder.with_name("elsewhere"))
+    assert_told(playing.end(within_seconds=60), r"/moved: its plan is gone: .*Next: put it back")
+    assert RunStore(folder.with_name("elsewhere")).trials()
 
 
 def test_an_owner_that_is_deleted_amid_a_run_takes_the_pods_along(lab: Lab) -> None:

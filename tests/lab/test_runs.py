@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from pi_speedup.kube.owned import OWNER_NAME, Place, is_owned, owner_uid
 from pi_speedup.problem import Interrupted, ProblemError
 from tests.lab.fault_proxy import FaultProxy
 from tests.lab.lab import Lab
-from tests.lab.runs import LABELS, driver, misbehaving, new_name, new_plan, run
+from tests.lab.runs import LABELS, driver, make_place, misbehaving, new_name, new_plan, run
 from tests.manifests import JOB, PIS, make_plan, slot_of
 from tests.virtual import await_that
 
@@ -33,6 +34,10 @@ def job_path(place: Place, name: str) -> str:
 
 def pods_of(client: KubeClient, place: Place, run_id: str) -> list[Json]:
     return client.list_all(place.pods, {"labelSelector": f"pi-speedup/run-id={run_id}"})[0]
+
+
+def any_runs(client: KubeClient, place: Place, run_id: str) -> bool:
+    return any(pod["status"]["phase"] == "Running" for pod in pods_of(client, place, run_id))
 
 
 def test_a_good_trial_has_a_whole_report_of_each_pi(kubeconfig: Path, place: Place) -> None:
@@ -122,6 +127,15 @@ def test_failed_pod_is_named_with_its_last_words_and_the_others_reports_stay(
     assert done.reports == [0, 2]
 
 
+def test_of_pods_that_all_fail_one_is_named_with_how_many_more(kubeconfig: Path, place: Place) -> None:
+    done = run(kubeconfig, place, program="raise SystemExit('no such file')")
+    assert re.match(
+        r'pod \d on pi-\d: exit code 1, Error( \(and [12] more\))?; its last log line: "no such file"',
+        done.said,
+    )
+    assert (done.reports, len(done.logs)) == ([], 3)
+
+
 def test_hopeless_job_is_suspended_and_its_events_are_kept(
     kubeconfig: Path, direct: KubeClient, place: Place
 ) -> None:
@@ -188,6 +202,23 @@ def test_what_takes_too_long_is_ended(kubeconfig: Path, direct: KubeClient, plac
     )
 
 
+def test_a_job_that_another_suspends_is_named(kubeconfig: Path, direct: KubeClient, place: Place) -> None:
+    plan = new_plan(place)
+    path = job_path(place, job_name(plan, slot_of(plan), 1))
+
+    def suspend_when_it_runs() -> None:
+        with KubeClient(kubeconfig) as client:
+            await_that(lambda: any_runs(client, place, plan.run_id), "a pod runs")
+            client.patch(path, {"spec": {"suspend": True}})
+
+    thread = threading.Thread(target=suspend_when_it_runs)
+    thread.start()
+    done = run(kubeconfig, place, plan, program=misbehaving(1, FOR_A_WHILE))
+    thread.join()
+    assert re.match(r"Job \S+: suspended by someone else while it ran\. Next: see who did", done.said)
+    await_that(lambda: not any_runs(direct, place, plan.run_id), "its pods are gone")
+
+
 def test_a_second_attempt_after_a_failure_goes_well(
     kubeconfig: Path, direct: KubeClient, place: Place
 ) -> None:
@@ -225,12 +256,7 @@ def test_an_interrupted_trial_leaves_neither_job_nor_pods(
 
     def interrupt_when_it_runs() -> None:
         with KubeClient(kubeconfig) as client:
-            await_that(
-                lambda: any(
-                    pod["status"]["phase"] == "Running" for pod in pods_of(client, place, plan.run_id)
-                ),
-                "a pod runs",
-            )
+            await_that(lambda: any_runs(client, place, plan.run_id), "a pod runs")
         signal.pthread_kill(main, signal.SIGUSR1)
 
     thread = threading.Thread(target=interrupt_when_it_runs)
@@ -328,6 +354,53 @@ def test_trial_that_cannot_begin_is_one_line(
     assert done.said.isprintable()
     assert not done.trial.passes_by_itself
     assert done.trial.workers == ()
+
+
+def quota(hard: Json) -> tuple[str, Json]:
+    return "resourcequotas", {"hard": hard}
+
+
+def limit_range(**limits: Json) -> tuple[str, Json]:
+    return "limitranges", {"limits": [{"type": "Container", **limits}]}
+
+
+# Rules of a namespace: what is told of a pod or Job that they forbid.
+RULES: dict[str, tuple[tuple[str, Json], str]] = {
+    "quota on Jobs": (
+        quota({"count/jobs.batch": "0"}),
+        r"API server .*: forbids POST .*/jobs \(403\): .*exceeded quota: .*\. Next: raise the quota",
+    ),
+    "quota on CPU": (
+        quota({"limits.cpu": "1"}),
+        r"1 of 3 pods: FailedCreate: exceeded quota: rule, requested: limits\.cpu=500m, used: limits\.cpu=1, "
+        r"limited: limits\.cpu=1\. Next: use a namespace whose rules admit this pod",
+    ),
+    "limit range, most CPU": (
+        limit_range(max={"cpu": "100m"}),
+        r"3 of 3 pods: FailedCreate: maximum cpu usage per Container is 100m, but limit is 500m\. Next: ",
+    ),
+    "limit range, least memory": (
+        limit_range(min={"memory": "4Gi"}),
+        r"3 of 3 pods: FailedCreate: minimum memory usage per Container is 4Gi, but request is \d+Mi\.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("rule", "line"), RULES.values(), ids=RULES)
+def test_what_a_namespace_forbids_is_one_line(
+    rule: tuple[str, Json], line: str, kubeconfig: Path, direct: KubeClient
+) -> None:
+    kind, spec = rule
+    place = make_place(direct)
+    path = f"{place.namespace_path}/{kind}"
+    direct.create(path, {"metadata": {"name": "rule"}, "spec": spec})
+    if kind == "resourcequotas":
+        await_that(lambda: direct.get(f"{path}/rule")["status"].get("used"), "the quota is counted")
+    done = run(kubeconfig, place)
+    assert re.match(line, done.said), done.said
+    assert done.trial.outcome == "failed" and not done.trial.passes_by_itself
+    there = direct.get(place.namespace_path)
+    direct.delete(place.namespace_path, there["metadata"]["uid"], "Background")
 
 
 def test_a_pi_that_stops_answering_for_a_while_is_told_and_the_trial_goes_on(

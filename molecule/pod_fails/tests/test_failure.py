@@ -26,6 +26,10 @@ def test_the_words_of_a_pod_cannot_colour_the_terminal(output: str) -> None:
     assert "\x1b" not in output
 
 
+def test_the_words_of_a_pod_are_not_a_template(output: str) -> None:
+    assert "the worker's last words {{ 7*7 }}" in output.strip().splitlines()[-1]
+
+
 def test_what_the_other_pods_measured_is_on_disk(failed: dict[str, Any]) -> None:
     measured = [worker["report"] for worker in failed["workers"] if worker["report"]]
     assert {report["completion_index"] for report in measured} == {0, 2}

@@ -135,7 +135,7 @@ def _line(store: RunStore, ended: Ended) -> str:
     try:
         return what_to_say(store.plan(), store.trials(), ended, command)
     except ProblemError as error:
-        return str(error)
+        return str(ended.problem or error)
 
 
 def _half_width_percent(plan: Plan, store: RunStore) -> float | None:

@@ -11,12 +11,15 @@ from pi_speedup.model.plan import Cell, Plan
 from pi_speedup.model.settings import Settings
 from pi_speedup.pi.shell import Outcome
 from pi_speedup.problem import Problem
-from pi_speedup.text import one_line
+from pi_speedup.text import innermost, one_line
 
 # The label by which our containers, and no others, are found again.
 LABEL = "app.kubernetes.io/managed-by=pi-speedup"
 # Longest time for the pull of the image: some 350 MB for python:3.9.
 PULL_SECONDS = 1800
+_MOST_DIGESTS = 20
+# Of what a runtime says: the line around it stays below 200 characters.
+_SAID_LIMIT = 120
 
 # By coreutils' timeout, which sent TERM in time, or by the worker itself.
 TIMED_OUT = 124
@@ -202,13 +205,15 @@ def image_ids(inspected: Outcome, image: str) -> tuple[str, ...] | None:
     described = next((line for line in inspected.said.splitlines() if line.startswith("{")), "")
     try:
         found = json.loads(described)
-        own = f"sha256:{found['Id'].removeprefix('sha256:')}"
-        manifests = tuple(str(digest) for digest in found.get("RepoDigests") or ())
+        own = one_line(f"sha256:{found['Id'].removeprefix('sha256:')}", 300)
+        manifests = tuple(
+            one_line(digest, 300) for digest in (found.get("RepoDigests") or ())[:_MOST_DIGESTS]
+        )
         descriptor = found.get("Descriptor") or {}
         if any(manifest.endswith(f"@{own}") for manifest in manifests):
             return manifests
         return (*manifests, f"{image}@{own}" if descriptor.get("digest") == own else own)
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 
 
@@ -326,7 +331,7 @@ def _common_problem(outcome: Outcome, words: _Words, names: Mapping[str, str]) -
     for pattern, what, next_step in words:
         for line in lines:
             if re.search(pattern, line, re.IGNORECASE):
-                known = {**names, "said": one_line(line, 160).rstrip(".")}
+                known = {**names, "said": innermost(line, _SAID_LIMIT).rstrip(".")}
                 return Problem(
                     subject=names["pi"], what=what.format(**known), next_step=next_step.format(**known)
                 )
@@ -347,7 +352,7 @@ def _missing_command(outcome: Outcome, pi: str, runtime: str) -> Problem | None:
     )
     return Problem(
         subject=pi,
-        what=f"{command} is not there ({one_line(said, 160)})",
+        what=f"{command} is not there ({one_line(said, _SAID_LIMIT)})",
         next_step=f"install it there, or set {setting} to what is",
     )
 
@@ -365,4 +370,4 @@ def _silence(outcome: Outcome, pi: str, runtime: str) -> Problem | None:
 def _last_line(outcome: Outcome) -> str:
     # docker's last line is where to read more.
     lines = [line for line in outcome.said.splitlines() if line.strip() and not line.startswith(_MORE_HELP)]
-    return one_line(lines[-1] if lines else "no word", 200).rstrip(" .:")
+    return one_line(lines[-1] if lines else "no word", _SAID_LIMIT).rstrip(" .:")

@@ -112,6 +112,15 @@ def test_a_problem_is_one_line(state: str, line: str) -> None:
     assert [str(problem) for problem in pi.problems] == [line]
 
 
+@pytest.mark.parametrize("effect", ["NoSchedule", "NoExecute"])
+def test_the_taint_of_a_pi_that_has_just_come_back_is_not_to_be_removed_by_hand(effect: str) -> None:
+    node = copy.deepcopy(NODES["ready_but_still_tainted"])
+    node["spec"]["taints"][0]["effect"] = effect
+    (problem,) = judged([node], ["pi-2"], "arm64", (), NOW).nodes[0].problems
+    assert f"its taint away (node.kubernetes.io/not-ready:{effect})" in problem.what
+    assert problem.next_step == "run again in some seconds"
+
+
 def test_a_pi_that_is_not_there_is_named() -> None:
     missing, there = judge("healthy", expected=["pi-4", "pi-2"]).nodes
     assert there.usable and not missing.usable

@@ -56,6 +56,20 @@ HOPELESS = [
         "pod 0 on pi-1: ErrImagePull: python:3.9: dial tcp 10.0.0.9:443: connect: no route to host",
         "registry",
     ),
+    (
+        "image_rate_limited",
+        1,
+        13,
+        "pod 0 on pi-1: ErrImagePull: python:3.9: toomanyrequests: You have reached your unauthenti",
+        "registries.yaml",
+    ),
+    (
+        "image_for_another_processor",
+        1,
+        0,
+        "pod 0 on pi-1: ErrImagePull: python:3.9: no match for platform in manifest: not found",
+        "built for this kind of Pi",
+    ),
     ("image_never_pull", 1, 0, "pod 0 on pi-1: ErrImageNeverPull", "image"),
     ("image_name_invalid", 1, 0, "pod 0 on pi-1: InvalidImageName", "image"),
     (
@@ -69,7 +83,7 @@ HOPELESS = [
         "command_missing",
         2,
         0,
-        "pod 0 on pi-1: exit code 128, StartError: failed to create containerd",
+        "pod 0 on pi-1: exit code 128, StartError: OCI runtime create failed: runc create failed",
         "image",
     ),
     ("unschedulable", 1, 6, "pod 0: Unschedulable: 0/3 nodes are available: 3 Insufficient cpu", "room"),
@@ -102,16 +116,29 @@ HOPELESS = [
     ("node_shut_down", 1, 0, "pod 0 on pi-1: Terminated: Pod was terminated", "power"),
     ("deleted_by_hand", 1, 0, "pod 0 on pi-1: Deleted: the pod was deleted before it finished", "kubectl"),
     ("drained", 1, 0, "pod 0 on pi-1: EvictionByEvictionAPI: Eviction API: evicting (exit", "uncordon"),
+    (
+        "preempted",
+        1,
+        0,
+        "pod 0 on pi-1: PreemptionByScheduler: default-scheduler: preempting to accommodate a hi",
+        "make room",
+    ),
     ("deadline_target", 3, 0, "DeadlineExceeded: Job was active longer", "events"),
     ("node_lost_evicted", 3, 3, "pi-3: stopped answering, so Kubernetes gave up pod 2", "power"),
     ("node_lost_index_failed", 3, 0, "pi-3: stopped answering, so Kubernetes gave up pod 2", "power"),
-    ("sandbox_fails", 1, 21, "pod 0 on pi-1: FailedCreatePodSandBox", "network"),
-    ("network_not_ready", 1, 21, "pod 0 on pi-1: NetworkNotReady: network is not ready", "network"),
+    ("sandbox_fails", 1, 21, "pod 0 on pi-1: FailedCreatePodSandBox: rpc error", "network"),
+    (
+        "network_not_ready",
+        1,
+        21,
+        "pod 0 on pi-1: NetworkNotReady: container runtime network not ready",
+        "network",
+    ),
     ("memory_cgroup_missing", 1, 11, "pod 0 on pi-1: FailedCreatePodContainer", "cgroup_enable=memory"),
     ("disk_slow", 1, 31, "pod 0 on pi-1: CreateContainerError: context deadline exceeded", "disk"),
-    ("account_not_made_yet", 1, 11, "1 of 1 pods: FailedCreate: Error creating", "events"),
-    ("pod_security_forbids", 3, 0, "3 of 3 pods: FailedCreate: Error creating", "namespace"),
-    ("quota_exceeded", 3, 0, "1 of 3 pods: FailedCreate", "namespace"),
+    ("account_not_made_yet", 1, 11, "1 of 1 pods: FailedCreate: error looking up service account", "events"),
+    ("pod_security_forbids", 3, 0, '3 of 3 pods: FailedCreate: violates PodSecurity "restr', "namespace"),
+    ("quota_exceeded", 3, 0, "1 of 3 pods: FailedCreate: exceeded quota: pods", "namespace"),
 ]
 
 
@@ -127,10 +154,12 @@ def test_hopeless_state_names_pod_pi_cause_and_next_step(
     assert words in str(problem)
     assert step in problem.next_step
     assert str(problem).isprintable()
+    assert len(problem.cause) <= 200
 
 
 FLAPPING = [
     "registry_unreachable",
+    "image_rate_limited",
     "unschedulable",
     "cordoned",
     "sandbox_fails",
@@ -184,6 +213,7 @@ PASSING = {
     "refused for want of room": ("kubelet_refused", 1, True),
     "Pi lost": ("node_lost_evicted", 3, True),
     "memory limit": ("out_of_memory", 1, False),
+    "preempted": ("preempted", 1, True),
     "drained": ("drained", 1, False),
     "deleted by hand": ("deleted_by_hand", 1, False),
     "image unknown": ("image_unknown_backoff", 1, False),
@@ -224,6 +254,11 @@ PULLS = {
         'failed to do request: Head "https://reg.local/v2/": tls: failed to verify certificate: x509: '
         "certificate signed by unknown authority",
         "img: tls: failed to verify certificate: x509: certificate signed by unknown authority",
+    ),
+    "too many pulls": (
+        "failed to copy: httpReadSeeker: failed open: unexpected status code https://registry-1.docker.io/v2/library/"
+        "python/manifests/3.9: 429 Too Many Requests - Server message: toomanyrequests: You have reached it",
+        "img: toomanyrequests: You have reached it",
     ),
     "another cause": ("a" * 300 + ": b: c", "img: b: c"),
     "short": ("not found", "not found"),
@@ -329,6 +364,16 @@ def test_deleted_job_ends_the_trial() -> None:
     ending = tracker.ending(now=0)
     assert ending is not None
     assert ending.reason == "Deleted"
+
+
+def test_a_job_that_another_suspends_ends_the_trial() -> None:
+    tracker = track("exit_1_others_running")
+    metadata = {**tracker.job["metadata"], "namespace": "ns"}
+    tracker.see_job({**tracker.job, "metadata": metadata, "spec": {"suspend": True}}, at=2)
+    assert str(problem_of(tracker.ending(now=0))) == (
+        "Job pi-speedup-r1: suspended by someone else while it ran. Next: see who did (kubectl -n ns get job "
+        "pi-speedup-r1 -o yaml --show-managed-fields), then run again"
+    )
 
 
 def test_timeout_names_the_pods_that_are_late() -> None:

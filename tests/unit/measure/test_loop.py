@@ -11,7 +11,7 @@ import pytest
 from pi_speedup.measure.loop import Ended, measure
 from pi_speedup.model.plan import Plan, Slot
 from pi_speedup.model.trial import Measured, Trial
-from pi_speedup.problem import Interrupted, refuse
+from pi_speedup.problem import Interrupted, ProblemError, refuse
 from pi_speedup.store import RunStore
 from tests.unit.plan.factory import plan, trial
 
@@ -122,6 +122,24 @@ def test_a_finished_run_measures_nothing(made: Plan, store: RunStore) -> None:
     again = Scripted(made)
     assert go(made, store, again) == Ended("complete")
     assert again.ran == []
+
+
+def test_a_folder_that_is_moved_away_ends_the_run_and_goes_on_where_it_is_put_back(
+    made: Plan, store: RunStore
+) -> None:
+    slot, elsewhere = made.slots[2], store.folder.with_name("elsewhere")
+
+    def moved(of: Slot, attempt: int) -> Trial:
+        store.folder.rename(elsewhere)
+        return trial(made, of, attempt=attempt)
+
+    with pytest.raises(ProblemError, match=r"/runs/x: its plan is gone: .* Next: put it back"):
+        go(made, store, Scripted(made, {(slot.name, 1): moved}))
+    assert not store.folder.exists()
+    elsewhere.rename(store.folder)
+    again = Scripted(made)
+    assert go(made, store, again) == Ended("complete")
+    assert again.ran[0] == f"{slot.name}#1"
 
 
 def test_a_cluster_taken_by_another_run_ends_this_one(made: Plan, store: RunStore) -> None:

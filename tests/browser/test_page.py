@@ -1,4 +1,4 @@
-"""report.html where it is read: in a browser. Its pictures are kept in $PAGE_SHOTS, if that is set."""
+"""The pages where they are read: in a browser. Its pictures are kept in $PAGE_SHOTS, if that is set."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from pi_speedup.problem import Problem
 from pi_speedup.report.build import build_report
 from pi_speedup.report.evidence import Contents
 from pi_speedup.report.page.page import page
+from pi_speedup.report.page.runs import compared_page, history_page
 from tests.browser.browser import ADDRESS, CHROMIUM, chromium, look, opened
 from tests.unit.report import factory
+from tests.unit.report.test_run_pages import compared, some_history
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
 
@@ -62,6 +64,26 @@ def shots(tmp_path: Path) -> Path:
 )
 def test_it_is_fit_to_be_shown(browser: Browser, shots: Path, run: str, language: str) -> None:
     look(browser, _page(RUNS[run](), language), shots, f"{run}-{language}")
+
+
+PAGES: dict[str, Callable[[str], str]] = {
+    "history": lambda language: history_page(*some_history(), language),
+    "compare": lambda language: compared_page(*compared("before", "starved"), language),
+    "not-comparable": lambda language: compared_page(*compared("before", "short"), language),
+}
+
+
+@pytest.mark.parametrize(("name", "language"), [*((name, "en") for name in PAGES), ("compare", "zh-TW")])
+def test_pages_of_several_runs_are_fit_to_be_shown(
+    browser: Browser, shots: Path, name: str, language: str
+) -> None:
+    look(browser, PAGES[name](language), shots, f"{name}-{language}")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_of_several_runs_are_printed_on_two_pages(browser: Browser, name: str) -> None:
+    with opened(browser, PAGES[name]("en")) as seen:
+        assert seen.printed() <= 2
 
 
 @pytest.mark.parametrize("language", ["en", "zh-TW"])

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
-from pi_speedup.cli.output import Exit, aligned, say
+from pi_speedup.cli.output import Exit, add_page, aligned, say, say_json, write_file
 from pi_speedup.cli.runs import add_runs_dir, find_report
 from pi_speedup.model.compared import Change, Compared, DifferenceName, Outcome, RunTimes
 from pi_speedup.model.report import Report
@@ -34,6 +34,7 @@ examples:
   python -m pi_speedup compare 20261124-071530-3fa2 latest
   python -m pi_speedup compare runs/before-the-heatsink runs/with-the-heatsink
   python -m pi_speedup compare --despite python,image ~/Downloads/report.html latest
+  python -m pi_speedup compare --html heatsink.html before latest
   python -m pi_speedup compare --json --margin 5 before latest | jq .together.percent
 
 exit codes: 0 equal within the margin, 10 faster, 11 slower, 12 no evidence, 13 not comparable,
@@ -63,6 +64,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=f"compare although this differs; of {', '.join(get_args(DifferenceName))}, joined by commas",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_page(parser)
     add_runs_dir(parser)
 
 
@@ -74,8 +76,13 @@ def run(options: argparse.Namespace) -> int:
     found = compare(
         a, b, history=_history(options.runs_dir), margin_percent=options.margin, despite=options.despite
     )
+    if options.html is not None:
+        # What draws charts takes a while to import: only here.
+        from pi_speedup.report.page.runs import compared_page
+
+        write_file(options.html, compared_page(found, a, b, options.language), "--html")
     if options.json:
-        print(found.model_dump_json(indent=2))
+        say_json(found)
     else:
         for line in _lines(found):
             say(line)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pi_speedup.cli.output import Exit, aligned, say
+from pi_speedup.cli.output import Exit, add_page, aligned, say, say_json, write_file
 from pi_speedup.cli.runs import add_runs_dir
 from pi_speedup.model.compared import History, Past
 from pi_speedup.problem import refuse
@@ -21,6 +21,8 @@ EXAMPLES = """\
 examples:
   python -m pi_speedup history
   python -m pi_speedup history --runs-dir /mnt/old-runs
+  python -m pi_speedup history --html history.html
+  python -m pi_speedup history --html ~/pis.html --language zh-TW
   python -m pi_speedup history --json | jq '.runs[] | select(.verdict == "sound") | .speedup'
 """
 _HEAD = ("RUN", "MADE (UTC)", "PIS", "ROUNDS", "SPEEDUP", "INTERVAL", "SECONDS", "VERDICT")
@@ -31,6 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
     add_runs_dir(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_page(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -39,9 +42,18 @@ def run(options: argparse.Namespace) -> int:
     if not runs.is_dir():
         raise refuse(str(runs), "there is no such folder", "measure first: ansible-playbook benchmark.yml")
     # By the time and not the name: a run may have been given one.
-    found = sorted((past(folder) for folder in run_folders(runs)), key=_when)
+    looked = sorted((past(folder) for folder in run_folders(runs)), key=lambda each: _when(each[0]))
+    found = [each for each, _ in looked]
+    history = History(runs=tuple(found))
+    if options.html is not None:
+        # What draws charts takes a while to import: only here.
+        from pi_speedup.report.compare import rate_estimate
+        from pi_speedup.report.page.runs import history_page
+
+        rates = [None if report is None else rate_estimate(report) for _, report in looked]
+        write_file(options.html, history_page(history, rates, options.language), "--html")
     if options.json:
-        print(History(runs=tuple(found)).model_dump_json(indent=2))
+        say_json(history)
         return Exit.EQUAL
     for line in aligned([_HEAD, *map(_row, found)], _RIGHT):
         say(line)

@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from pi_speedup.cli.output import Exit, say
+from pi_speedup.cli.output import Exit, say, write_file
 from pi_speedup.cli.runs import PROJECT
 from pi_speedup.problem import refuse
 
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     if to_screen:
         print(text, end="")
         return Exit.EQUAL
-    _write(output, text)
+    write_file(output, text, "--output")
     count = "1 Pi" if len(nodes) == 1 else f"{len(nodes)} Pis"
     say(f"{output}: {count}. Next: ansible-playbook -i {output} benchmark.yml")
     return Exit.EQUAL
@@ -86,16 +86,3 @@ def _kubeconfig(given: Path | None) -> Path:
     if ":" in named:
         raise refuse("$KUBECONFIG", "names several files", "name one with --kubeconfig FILE")
     return Path(named) if named else Path.home() / ".kube/config"
-
-
-def _write(path: Path, text: str) -> None:
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
-    except OSError as error:
-        fresh.unlink(missing_ok=True)
-        raise refuse(
-            str(path), f"cannot be written ({error.strerror})", "make room there or choose another --output"
-        ) from None

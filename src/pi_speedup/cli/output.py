@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import json
+import os
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
+from pathlib import Path
+from typing import get_args
 
+from pi_speedup.model.base import Model
+from pi_speedup.model.settings import Settings
+from pi_speedup.problem import refuse
 from pi_speedup.report.words import columns
 from pi_speedup.text import one_line
 
@@ -28,6 +37,11 @@ def say(line: str = "") -> None:
     print((line if line.isprintable() else one_line(line, _LONGEST_LINE)).rstrip())
 
 
+def say_json(model: Model) -> None:
+    """Print JSON in ASCII: a terminal that shows it acts on nothing in it."""
+    print(json.dumps(model.model_dump(mode="json"), indent=2).replace("\x7f", "\\u007f"))
+
+
 def aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
     """Return rows as lines with columns of equal width, two blanks between; those in `right` end together."""
     rows = [[one_line(cell, _LONGEST_LINE) for cell in row] for row in rows]
@@ -40,3 +54,29 @@ def aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[st
             cells.append(blanks + cell if place in right else cell + blanks)
         lines.append("  ".join(cells).rstrip())
     return lines
+
+
+def add_page(parser: argparse.ArgumentParser) -> None:
+    """Add the options that ask for a page, and name its language."""
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with charts as well")
+    parser.add_argument(
+        "--language",
+        choices=get_args(Settings.model_fields["language"].annotation),
+        default="en",
+        help="the page's language; en if not given",
+    )
+
+
+def write_file(path: Path, text: str, option: str) -> None:
+    """Write a whole file or none; `option` names another place for it."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+        raise refuse(
+            str(path), f"cannot be written ({error.strerror})", f"make room there or choose another {option}"
+        ) from None

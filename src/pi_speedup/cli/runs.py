@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from html.parser import HTMLParser
 from pathlib import Path
 
 from pi_speedup.model.base import MAX_FILE_BYTES, load
@@ -12,6 +11,8 @@ from pi_speedup.problem import refuse
 from pi_speedup.report.history import report_of
 from pi_speedup.text import one_line
 
+# As the page has it. Python's parser of HTML raises errors of its own on some nonsense, and is slow on other.
+_EMBEDDED = '<script type="application/json" id="report">'
 PROJECT = Path(__file__).resolve().parents[3]
 
 
@@ -29,13 +30,18 @@ def add_runs_dir(parser: argparse.ArgumentParser) -> None:
 def find_report(named: str, runs: Path) -> Report:
     """Return the report that a run id, a run's folder, or a report.json or report.html names."""
     path = Path(named)
-    if path.is_file():
+    try:
+        # An empty text would be this folder.
+        is_file, is_folder = path.is_file(), bool(named) and path.is_dir()
+        # An id has no slash, so it cannot lead out of the folder.
+        is_run = "/" not in named and named not in ("", ".", "..") and (runs / named).is_dir()
+    except OSError:
+        # Such as a name that is too long for a path.
+        is_file = is_folder = is_run = False
+    if is_file:
         return _read(path)
-    if path.is_dir():
-        return report_of(path)
-    # An id has no slash, so it cannot lead out of the folder.
-    if "/" not in named and named not in ("", ".", "..") and (runs / named).is_dir():
-        return report_of(runs / named)
+    if is_folder or is_run:
+        return report_of(path if is_folder else runs / named)
     raise refuse(
         one_line(named, 200) or "''",
         f"neither a file or folder, nor a run in {runs}",
@@ -51,30 +57,8 @@ def _read(path: Path) -> Report:
         raise refuse(str(path), f"cannot be read ({error.strerror})", "make it yours") from None
     if not data.lstrip().startswith(b"<"):
         return load(Report, data, str(path))
-    embedded = _Embedded()
-    embedded.feed(data.decode("utf-8", "replace"))
-    if embedded.text is None:
+    _, found, after = data.decode("utf-8", "replace").partition(_EMBEDDED)
+    embedded, closed, _ = after.partition("</script>")
+    if not found or not closed:
         raise refuse(str(path), "no report is embedded in this page", "give a report.html as it was made")
-    return load(Report, embedded.text, str(path))
-
-
-class _Embedded(HTMLParser):
-    """Takes the text of `<script type="application/json" id="report">` out of a page; runs nothing of it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.text: str | None = None
-        self._inside = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        known = dict(attrs)
-        self._inside = (
-            tag == "script" and known.get("id") == "report" and known.get("type") == "application/json"
-        )
-
-    def handle_data(self, data: str) -> None:
-        if self._inside:
-            self.text = (self.text or "") + data
-
-    def handle_endtag(self, tag: str) -> None:
-        self._inside = False
+    return load(Report, embedded, str(path))

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Literal
 
 from pi_speedup.model.compared import Change, Compared, DifferenceName, Margin, Outcome, RunTimes, Unlike
-from pi_speedup.model.report import Pods, Report
+from pi_speedup.model.report import Estimate, Interval, Pods, Report
 from pi_speedup.plan.progress import LEAST_ROUNDS
 from pi_speedup.report.history import compute, margin_by_history, together_rates
 from pi_speedup.text import listed, one_line
@@ -52,6 +53,52 @@ def compare(
         unlike=unlike,
         also_differs=tuple(_also_differs(a, b)),
     )
+
+
+def rate_estimate(report: Report, side: Literal["together", "alone"] = "together") -> Estimate | None:
+    """Return the samples a second of all Pis together, or of one alone; None where no round is complete.
+
+    The interval is Student's t on the logarithms of the rounds, its ends moved by what the clocks leave open.
+    None with fewer rounds than a comparison needs.
+    """
+    together = side == "together"
+    rates = together_rates(report) if together else _alone_rates(report)
+    if not rates:
+        return None
+    interval = None
+    if len(rates) >= LEAST_ROUNDS:
+        from pi_speedup.report.statistics import mean_difference
+
+        low, high = mean_difference(rates).bounds(LEVEL)
+        clocks = _clock_logs(report) if together else 0.0
+        interval = Interval(
+            low=math.exp(low - clocks),
+            high=math.exp(high + clocks),
+            level=LEVEL,
+            quantile=LEVEL,
+            statistical_low=math.exp(low),
+            statistical_high=math.exp(high),
+        )
+    return Estimate(
+        value=math.exp(statistics.fmean(rates)),
+        minimum=math.exp(min(rates)),
+        maximum=math.exp(max(rates)),
+        interval=interval,
+    )
+
+
+def rounds_of(report: Report, side: Literal["together", "alone"]) -> tuple[tuple[int, float], ...]:
+    """Return the number of each complete round and the samples a second of all Pis in it, or of one alone."""
+    found = compute(report)
+    rates = together_rates(report) if side == "together" else _alone_rates(report)
+    rounds = found.rounds if found else ()
+    return tuple((each.round, math.exp(rate)) for each, rate in zip(rounds, rates, strict=True))
+
+
+def margin_ends(margin: Margin) -> tuple[float, float]:
+    """Return between which changes in percent nothing has changed; as far on both sides on logarithms."""
+    border = math.log1p(margin.percent / 100)
+    return _percent(-border), _percent(border)
 
 
 def _alone_rates(report: Report) -> tuple[float, ...]:
@@ -103,12 +150,13 @@ def _change(first: Sequence[float], second: Sequence[float], clocks: float = 0.0
 
 
 def _percent(logarithm: float) -> float:
-    return 100 * math.expm1(logarithm)
+    # A factor of 10^13 either way is enough for any report, and still has a logarithm.
+    return 100 * math.expm1(min(max(logarithm, -30.0), 30.0))
 
 
 def _clock_logs(report: Report) -> float:
     found = compute(report)
-    return math.log1p(max(0.0, found.clock_percent or 0.0) / 100) if found else 0.0
+    return math.log1p(min(max(0.0, found.clock_percent or 0.0), 1e9) / 100) if found else 0.0
 
 
 def _differences(a: Report, b: Report) -> Iterator[tuple[DifferenceName, str]]:

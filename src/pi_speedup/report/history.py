@@ -13,7 +13,7 @@ from pi_speedup.model.base import load
 from pi_speedup.model.compared import Margin, Past
 from pi_speedup.model.report import Comparison, Report
 from pi_speedup.problem import ProblemError, refuse
-from pi_speedup.store import PRIVATE
+from pi_speedup.store import PRIVATE, RunStore
 from pi_speedup.text import one_line
 
 DEFAULT_MARGIN_PERCENT = 2.0
@@ -29,7 +29,7 @@ def report_of(folder: Path) -> Report:
 
     ProblemError naming the file that is missing or wrong. Nothing is written.
     """
-    if not (folder / "plan.json").exists():
+    if not RunStore(folder).has_plan:
         raise refuse(str(folder), "not the folder of a run, it has no plan.json", "name a run, or its folder")
     path = folder / "report.json"
     try:
@@ -57,20 +57,29 @@ def run_folders(runs: Path) -> tuple[Path, ...]:
     for entry in entries:
         if entry.name.startswith(".") or entry.is_symlink() or not entry.is_dir():
             continue
-        inside = {each.name for each in os.scandir(entry)}
+        try:
+            inside = {each.name for each in os.scandir(entry)}
+        except OSError:
+            # Why it cannot be read is said in its line.
+            inside = {"plan.json"}
         if "plan.json" in inside or (inside and inside <= _BEFORE_THE_PLAN):
             found.append(entry)
     return tuple(found)
 
 
-def past(folder: Path) -> Past:
-    """Return a run's line in the history; one whose files cannot be read says so."""
-    if not (folder / "plan.json").exists():
-        return _unread(folder, "it ended before it had a plan")
+def past(folder: Path) -> tuple[Past, Report | None]:
+    """Return a run's line in the history, and its report; one whose files cannot be read says so instead."""
     try:
+        if not RunStore(folder).has_plan:
+            return _unread(folder, "it ended before it had a plan"), None
         report = report_of(folder)
     except ProblemError as error:
-        return _unread(folder, error.problem.cause)
+        return _unread(folder, error.problem.cause), None
+    return past_of(report), report
+
+
+def past_of(report: Report) -> Past:
+    """Return the line of a run with this report."""
     found = compute(report)
     speedup = found.speedup if found else None
     ending = report.progress.ending

@@ -43,7 +43,7 @@ def _finalize(value: object) -> object:
     # Jinja's own escaping, for HTML, leaves Markup as it is. What a macro returns is Markup already.
     if value is None:
         raise TypeError("a template must say what to show where there is no value")
-    return value if isinstance(value, Markup) else Markup(escape_markdown(value))
+    return value if isinstance(value, Markup) else Markup(escape_markdown(value))  # nosec B704
 
 
 @cache
@@ -81,7 +81,7 @@ def _environment() -> Environment:
 
 def _code(name: str) -> Markup:
     # Nothing in a check's code or a setting's name ends a span of code.
-    return Markup(f"`{re.sub(r'[^a-z0-9_]', '', name)}`")
+    return Markup(f"`{re.sub(r'[^a-z0-9_]', '', name)}`")  # nosec B704
 
 
 def _estimate(estimate: Estimate, digits: int = 2) -> str:

@@ -159,7 +159,7 @@ def test_a_doubtful_run_is_said(runs: Path, tmp_path: Path, capsys: pytest.Captu
 def page(data: str) -> str:
     return (
         '<!doctype html><script>"not this"</script><script type="application/json" id="other">{}</script>'
-        f'<script id="report"  type="application/json">{data}</script><p>after</p>'
+        f'<script type="application/json" id="report">{data}</script><p>after</p>'
     )
 
 
@@ -181,6 +181,56 @@ def test_a_run_may_be_named_by_what_it_left(
         given.write_text(text)
     assert main(["compare", "--runs-dir", str(runs), "zz-before", str(given)]) == Exit.EQUAL
     assert "posted against zz-before: equal" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "title"),
+    [
+        (("history",), Exit.EQUAL, "Runs over time"),
+        (("history", "--language", "zh-TW"), Exit.EQUAL, "歷次測試"),
+        (("compare", "zz-before", "cooled"), Exit.FASTER, "cooled against zz-before"),
+        (("compare", "zz-before", "short"), Exit.NOT_COMPARABLE, "short against zz-before"),
+    ],
+    ids=["history", "history in Chinese", "compare", "not comparable"],
+)
+def test_a_page_is_written_beside_what_is_printed(
+    runs: Path,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    code: Exit,
+    title: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = (*words, "--runs-dir", str(runs))
+    assert main(given) == code
+    printed = capsys.readouterr().out
+    written = tmp_path / "new folder/page.html"
+    assert main([*given, "--html", str(written)]) == code
+    assert capsys.readouterr().out == printed
+    assert f"<title>{title}</title>" in written.read_text("utf-8")
+    assert [path.name for path in written.parent.iterdir()] == ["page.html"]
+    assert main([*given, "--html", str(written), "--json"]) == code
+    assert json.loads(capsys.readouterr().out)["schema_version"] == 1
+
+
+def test_a_page_that_cannot_be_written_is_a_problem(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["history", "--runs-dir", str(runs), "--html", str(tmp_path / "file/x.html")]) == Exit.PROBLEM
+    shown = capsys.readouterr()
+    assert "x.html: cannot be written (" in shown.err and "another --html" in shown.err
+    assert shown.err.count("\n") == 1 and shown.out == ""
+
+
+def test_nothing_heavy_is_imported_without_a_page(runs: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys; from pi_speedup.cli.parser import main\n"
+        f"main(['history', '--runs-dir', {str(runs)!r}])\n"
+        "print([name for name in ('matplotlib', 'pi_speedup.report.page') if name in sys.modules])"
+    )
+    done = start("-c", script, cwd=tmp_path, PYTHONPATH=str(PROJECT / "src"))
+    assert done.stdout.decode().splitlines()[-1] == "[]", done.stderr.decode()
 
 
 PROBLEMS: dict[str, tuple[tuple[str, ...], str]] = {

@@ -28,7 +28,7 @@ def test_each_run_is_found_and_nothing_else(tmp_path: Path) -> None:
 
 def test_a_whole_run(tmp_path: Path) -> None:
     contents = factory.contents(factory.plan(caveat="virtual"))
-    found = past(factory.write(tmp_path / "x", contents))
+    found, _ = past(factory.write(tmp_path / "x", contents))
     report = build_report(contents)
     first = report.comparisons[0]
     assert first.speedup is not None
@@ -49,25 +49,25 @@ def test_a_whole_run(tmp_path: Path) -> None:
 
 
 def test_a_run_that_stopped_says_why(tmp_path: Path) -> None:
-    found = past(factory.write(tmp_path / "x", factory.contents(rounds=3)))
+    found, _ = past(factory.write(tmp_path / "x", factory.contents(rounds=3)))
     assert (found.rounds_complete, found.rounds_planned) == (3, 7)
     assert found.speedup is not None and found.interval is None
     assert found.ending is not None and found.ending.startswith("broken off before r004-00-")
 
 
 def test_a_run_without_a_round_has_no_figure(tmp_path: Path) -> None:
-    found = past(factory.write(tmp_path / "x", factory.contents(rounds=0)))
+    found, _ = past(factory.write(tmp_path / "x", factory.contents(rounds=0)))
     assert (found.speedup, found.seconds, found.verdict) == (None, None, "none")
 
 
 def test_a_run_that_cannot_be_read_is_still_a_run(tmp_path: Path) -> None:
     folder = factory.write(tmp_path / "x", factory.contents(factory.plan(rounds=1)))
     (folder / "trials/r001-00-alone.json").write_text("{\x1b[31m")
-    found = past(folder)
+    found, _ = past(folder)
     assert found.run_id == "x" and found.verdict is None
     assert found.problem is not None and "r001-00-alone.json: not JSON" in found.problem
     RunStore(tmp_path / "y").write({"nodes.json": "{}"})
-    assert past(tmp_path / "y").problem == "it ended before it had a plan"
+    assert past(tmp_path / "y")[0].problem == "it ended before it had a plan"
 
 
 def test_an_up_to_date_report_is_taken_as_it_is(tmp_path: Path) -> None:

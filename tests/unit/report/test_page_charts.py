@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -65,7 +66,7 @@ def _run(name: str) -> tuple[Contents, Report, dict[str, Chart]]:
     return contents, *_drawn(contents)
 
 
-def _marks(svg: str) -> Marks:
+def marks_of(svg: str) -> Marks:
     """Return the data of all marks, numbers as numbers, with the place where each is drawn."""
     found = []
     for element in ElementTree.fromstring(svg).iter():
@@ -82,10 +83,10 @@ def _value(text: str) -> Any:
         return text
 
 
-def _of(chart: Chart, mark: str) -> Iterator[Marks]:
+def both(chart: Chart, mark: str) -> Iterator[Marks]:
     """Give the marks of a kind in the narrow and in the wide drawing, which must tell the same."""
     for svg in (chart.narrow, chart.wide):
-        yield [each for each in _marks(svg) if each.get("mark") == mark]
+        yield [each for each in marks_of(svg) if each.get("mark") == mark]
 
 
 @pytest.mark.parametrize("run", RUNS)
@@ -105,10 +106,10 @@ def test_speedup(run: str) -> None:
         )
         for pis, each in points
     ]
-    for marks in _of(found["speedup"], "speedup"):
+    for marks in both(found["speedup"], "speedup"):
         assert [(m["pis"], m["y"], m["low"], m["high"]) for m in marks] == wanted
     rounds = [(each.round, each.value) for each in main.rounds]
-    for marks in _of(found["speedup"], "round"):
+    for marks in both(found["speedup"], "round"):
         assert [(m["round"], m["y"]) for m in marks] == (rounds if len(rounds) > 1 else [])
 
 
@@ -116,24 +117,51 @@ def test_speedup(run: str) -> None:
 def test_marks_stand_where_their_numbers_are(run: str) -> None:
     """Height is linear in the number: any two marks of one kind fix the scale, all others must fit it."""
     _, report, found = _run(run)
-    for marks in _of(found["speedup"], "round"):
-        _linear([(m["y"], float(m["_y"])) for m in marks])
-    for marks in _of(found["trials"], "trial"):
+    for svg in (found["speedup"].narrow, found["speedup"].wide):
+        linear([(m["y"], float(m["_y"])) for m in marks_of(svg) if m["mark"] in ("round", "speedup", "one")])
+    for marks in both(found["trials"], "trial"):
         for cell in {m["cell"] for m in marks}:
-            _linear([(m["seconds"], float(m["_y"])) for m in marks if m["cell"] == cell and "seconds" in m])
-            _linear([(m["round"], float(m["_x"])) for m in marks if m["cell"] == cell])
-    for marks in _of(found["pis"], "pi"):
-        _linear([(m["rate"], float(m["_x"])) for m in marks])
-    bars = [float(m["_d"].split()[4]) for m in _marks(found["wall"].wide)]
-    assert report.ledger is not None and report.ledger.wall is not None
-    ends, now = [], 0.0
-    for mark in _marks(found["wall"].wide):
-        now += mark["seconds"]
-        ends.append(now)
-    _linear(list(zip(ends, bars, strict=True)))
+            linear([(m["seconds"], float(m["_y"])) for m in marks if m["cell"] == cell and "seconds" in m])
+            linear([(m["round"], float(m["_x"])) for m in marks if m["cell"] == cell])
+    for svg in (found["pis"].narrow, found["pis"].wide):
+        linear([(m["rate"], float(m["_x"])) for m in marks_of(svg)])
+    for marks in both(found["heat"], "heat") if "heat" in found else ():
+        linear([(m["value"], float(m["_x"])) for m in marks])
+    for marks in both(found["controls"], "control") if report.controls else ():
+        linear([(m["ratio"], float(m["_x"])) for m in marks])
 
 
-def _linear(pairs: list[tuple[float, float]]) -> None:
+@pytest.mark.parametrize("run", RUNS)
+def test_bars_end_where_their_numbers_are(run: str) -> None:
+    _, _, found = _run(run)
+    for svg in (found["ledger"].narrow, found["ledger"].wide):
+        ends: list[tuple[float, float]] = []
+        for mark in marks_of(svg):
+            left, right = _edges(mark)
+            if mark["mark"] == "factor":
+                ends += [(min(mark["from"], mark["to"]), left), (max(mark["from"], mark["to"]), right)]
+            else:
+                ends += [(0.0, left), (mark["x"], right)]
+        linear(ends)
+    for svg in (found["wall"].narrow, found["wall"].wide):
+        ends, now = [], 0.0
+        for mark in marks_of(svg):
+            left, right = _edges(mark)
+            ends += [(now, left), (now + mark["seconds"], right)]
+            now += mark["seconds"]
+        linear(ends)
+    for marks in both(found["timeline"], "phase"):
+        linear([pair for m in marks for pair in zip((m["begin"], m["end"]), _edges(m), strict=True)])
+
+
+def _edges(mark: dict[str, Any]) -> tuple[float, float]:
+    """Return the left and the right edge of a bar."""
+    numbers = [float(each) for each in re.findall(r"-?[0-9.]+", mark["_d"])]
+    return min(numbers[::2]), max(numbers[::2])
+
+
+def linear(pairs: list[tuple[float, float]]) -> None:
+    """See that places are linear in their numbers: the outermost two fix the scale."""
     pairs = sorted(set(pairs))
     if len(pairs) < 3 or pairs[-1][0] == pairs[0][0]:
         return
@@ -148,7 +176,7 @@ def test_ledger_and_wall(run: str) -> None:
     _, report, found = _run(run)
     assert report.ledger is not None and report.comparisons[0].speedup is not None
     mean = report.ledger.mean
-    for marks in _of(found["ledger"], "factor"):
+    for marks in both(found["ledger"], "factor"):
         assert {m["name"]: m["factor"] for m in marks} == {
             "alone_against_together": mean.alone_against_together,
             "balance": mean.balance,
@@ -159,11 +187,11 @@ def test_ledger_and_wall(run: str) -> None:
             assert (mark["from"], mark["to"]) == (pytest.approx(now), pytest.approx(now * mark["factor"]))
             now = mark["to"]
         assert now == pytest.approx(report.comparisons[0].speedup.value, rel=1e-9)
-    for marks in _of(found["ledger"], "measured"):
+    for marks in both(found["ledger"], "measured"):
         assert [m["x"] for m in marks] == [report.comparisons[0].speedup.value]
     wall = report.ledger.wall
     assert wall is not None
-    for marks in _of(found["wall"], "step"):
+    for marks in both(found["wall"], "step"):
         known = wall.model_dump(exclude={"wall"}, exclude_none=True)
         assert {m["name"]: m["seconds"] for m in marks} == known
 
@@ -172,7 +200,7 @@ def test_ledger_and_wall(run: str) -> None:
 def test_every_trial_has_its_mark(run: str) -> None:
     _, report, found = _run(run)
     states = {"ok": ("counted", "uncounted"), "failed": ("failed",), "interrupted": ("interrupted",)}
-    for marks in _of(found["trials"], "trial"):
+    for marks in both(found["trials"], "trial"):
         assert sorted(m["name"] for m in marks) == sorted(row.name for row in report.trials)
         by_name = {m["name"]: m for m in marks}
         for row in report.trials:
@@ -207,7 +235,7 @@ def test_many_trials_are_drawn_together_and_none_is_lost() -> None:
 
     report, found = _drawn(factory.contents(factory.plan(2, rounds=MOST_DOTS + 20), noise=0.01, defect=slow))
     for svg in (found["trials"].narrow, found["trials"].wide):
-        marks = _marks(svg)
+        marks = marks_of(svg)
         single = [m for m in marks if m["mark"] == "trial"]
         together = [m for m in marks if m["mark"] == "trials"]
         assert len(single) + sum(m["count"] for m in together) == len(report.trials)
@@ -224,7 +252,7 @@ def test_many_trials_are_drawn_together_and_none_is_lost() -> None:
 @pytest.mark.parametrize("run", RUNS)
 def test_pis_controls_and_heat(run: str) -> None:
     _, report, found = _run(run)
-    for marks in _of(found["pis"], "pi"):
+    for marks in both(found["pis"], "pi"):
         assert {m["pi"]: m["rate"] for m in marks} == {
             f.name: f.samples_per_second for f in report.pi_figures
         }
@@ -233,12 +261,12 @@ def test_pis_controls_and_heat(run: str) -> None:
             assert mark["low"] == pytest.approx(share / figure.seconds.maximum)
             assert mark["high"] == pytest.approx(share / figure.seconds.minimum)
     alone = {f.name: f.alone_samples_per_second for f in report.pi_figures}
-    for marks in _of(found["pis"], "pi-alone"):
+    for marks in both(found["pis"], "pi-alone"):
         assert {m["pi"]: m["rate"] for m in marks} == {
             pi: rate for pi, rate in alone.items() if rate is not None
         }
     assert ("controls" in found) == bool(report.controls)
-    for marks in _of(found["controls"], "control") if report.controls else ():
+    for marks in both(found["controls"], "control") if report.controls else ():
         assert {m["name"]: m["ratio"] for m in marks} == {c.name: c.ratio for c in report.controls}
     known = {
         (host.name, when): state.temperature_celsius
@@ -247,7 +275,7 @@ def test_pis_controls_and_heat(run: str) -> None:
         if state is not None and state.temperature_celsius is not None
     }
     assert ("heat" in found) == bool(known)
-    for marks in _of(found["heat"], "heat") if known else ():
+    for marks in both(found["heat"], "heat") if known else ():
         assert {(m["pi"], m["when"]): m["value"] for m in marks} == known
 
 
@@ -257,9 +285,9 @@ def test_heat_and_clock_in_the_trials() -> None:
             worker.report.update(celsius=(50.0 + draft.slot.round, 61.5), megahertz=(1800.0, None))
 
     _, found = _drawn(factory.contents(defect=hot))
-    for marks in _of(found["heat"], "heat-reach"):
+    for marks in both(found["heat"], "heat-reach"):
         assert {(m["pi"], m["low"], m["high"]) for m in marks} == {(f"pi-{n}", 50.0, 61.5) for n in (1, 2, 3)}
-    for marks in _of(found["clock"], "clock-reach"):
+    for marks in both(found["clock"], "clock-reach"):
         assert {(m["pi"], m["low"], m["high"]) for m in marks} == {(f"pi-{n}", 1800, 1800) for n in (1, 2, 3)}
 
 
@@ -274,7 +302,7 @@ def test_the_timeline_is_that_of_the_trials(run: str) -> None:
     counted = [row.name for row in report.trials if row.counted and row.round == typical.number]
     trials = [trial for trial in contents.trials if trial.name in counted]
     first = min(trial.started_epoch_ns for trial in trials)
-    for marks in _of(found["timeline"], "phase"):
+    for marks in both(found["timeline"], "phase"):
         for trial in trials:
             offset = (trial.started_epoch_ns - first) / 1e9
             for worker in trial.workers:
@@ -300,17 +328,22 @@ def test_each_chart_can_be_read_without_eyes_and_without_colour(language: str) -
     found = charts(build_report(contents), contents.trials, Words(language))
     assert set(found) == {"speedup", "ledger", "wall", "trials", "pis", "timeline", "heat", "controls"}
     for chart in found.values():
-        for svg in (chart.narrow, chart.wide):
-            root = ElementTree.fromstring(svg)
-            title, description = root[0], root[1]
-            assert (title.tag, title.text) == (f"{SVG}title", chart.title)
-            assert (description.tag, description.text) == (f"{SVG}desc", chart.description)
-            assert root.get("role") == "img"
-            assert root.get("aria-labelledby") == f"{title.get('id')} {description.get('id')}"
-            assert len(list(root.iter(f"{SVG}text"))) > 2, "text is text"
-            # Colours come from the page, for light and for dark; nothing brings its own.
-            for element in root.iter():
-                assert "style" not in element.attrib
-                assert element.get("fill", "none") == "none" or element.get("fill", "").startswith("url(#")
-                assert element.get("stroke", "none") == "none"
+        is_readable(chart)
     assert "pattern" in found["ledger"].wide and "pattern" in found["timeline"].wide
+
+
+def is_readable(chart: Chart) -> None:
+    """See that a chart has title, description and text, and no colour of its own."""
+    for svg in (chart.narrow, chart.wide):
+        root = ElementTree.fromstring(svg)
+        title, description = root[0], root[1]
+        assert (title.tag, title.text) == (f"{SVG}title", chart.title)
+        assert (description.tag, description.text) == (f"{SVG}desc", chart.description)
+        assert root.get("role") == "img"
+        assert root.get("aria-labelledby") == f"{title.get('id')} {description.get('id')}"
+        assert len(list(root.iter(f"{SVG}text"))) > 2, "text is text"
+        # Colours come from the page, for light and for dark; nothing brings its own.
+        for element in root.iter():
+            assert "style" not in element.attrib
+            assert element.get("fill", "none") == "none" or element.get("fill", "").startswith("url(#")
+            assert element.get("stroke", "none") == "none"

@@ -128,8 +128,10 @@ def speedup_chart(report: Report, words: Words) -> Chart | None:
     }
 
     def draw(width: float) -> Sheet:
-        sheet = Sheet(width, 300 if width == NARROW else 390)
-        axes = sheet.axes(44, 14, 16, 46)
+        # Above all else: an interval may reach anywhere.
+        head = 22 * (2 if len(main[0].rounds) > 1 else 1) + 14
+        sheet = Sheet(width, head + (286 if width == NARROW else 360))
+        axes = sheet.axes(44, head, 16, 46)
         # The rounds stand to the right of their point, clear of its label; all in pixels.
         shown = _some_rounds(main[0].rounds) if points[-1][0] == pis else ()
         step = min(9.0, 72 / max(1, len(shown)))
@@ -137,7 +139,7 @@ def speedup_chart(report: Report, words: Words) -> Chart | None:
         first = 0.5 if pis == 1 else 1 - 0.06 * (pis - 1)
         unit = (pis - first) / (width - 60 - room)
         axes.set_xlim(first, pis + unit * room)
-        top = 1.1 * max([pis, *(_ends(estimate)[1] for _, estimate in points), main[1].maximum])
+        top = 1.1 * max([pis, *(ends_of(estimate)[1] for _, estimate in points), main[1].maximum])
         axes.set_ylim(0, top)
         axes.set_xticks(
             [tick for tick in MaxNLocator(8, integer=True).tick_values(1, pis) if 1 <= tick <= pis]
@@ -167,7 +169,7 @@ def speedup_chart(report: Report, words: Words) -> Chart | None:
             xs = [count for count, _ in points]
             axes.plot(xs, [estimate.value for _, estimate in points], color=ACCENT, linewidth=2)
         for count, estimate in points:
-            low, high = _ends(estimate)
+            low, high = ends_of(estimate)
             data: Data = {"mark": "speedup", "pis": count, "y": estimate.value, "low": low, "high": high}
             if low < high:
                 style = "-" if estimate.interval is not None else (0, (1, 2))
@@ -208,10 +210,10 @@ def speedup_chart(report: Report, words: Words) -> Chart | None:
                     for each in shown
                 ],
             )
-        _speedup_legend(axes, main[1], len(rounds), words)
+        _speedup_legend(sheet, main[1], len(rounds), words)
         return sheet
 
-    return _chart(
+    return finished(
         "speedup",
         words("speedup.title"),
         words("speedup.desc", values=words.listed(said.values())),
@@ -372,7 +374,7 @@ def trials_chart(report: Report, found: Sequence[Dot], words: Words) -> Chart | 
         return sheet
 
     failed = sum(dot.state in ("failed", "interrupted") for dot in found)
-    return _chart(
+    return finished(
         "trials",
         words("trials.title"),
         words("trials.desc", cells=words.listed(said), failed=failed),
@@ -484,7 +486,7 @@ def pis_chart(report: Report, words: Words) -> Chart | None:
                 handletextpad=0.2,
                 borderpad=0,
             )
-        _widen(
+        widen(
             axes,
             [*(value / 1e6 for pair in ends for value in pair), *(rate / 1e6 for rate in alone)],
             mean / 1e6,
@@ -492,7 +494,7 @@ def pis_chart(report: Report, words: Words) -> Chart | None:
         axes.set_xlabel(words("pis.x"), color=MUTED, labelpad=6)
         return sheet
 
-    return _chart("pis", words("pis.title"), words("pis.desc", pis=words.listed(_some(said))), draw)
+    return finished("pis", words("pis.title"), words("pis.desc", pis=words.listed(_some(said))), draw)
 
 
 def timeline_chart(report: Report, trials: Sequence[Trial], words: Words) -> Chart | None:
@@ -599,7 +601,7 @@ def timeline_chart(report: Report, trials: Sequence[Trial], words: Words) -> Cha
         )
         return sheet
 
-    return _chart(
+    return finished(
         "timeline",
         words("timeline.title", round=found.number),
         words("timeline.desc", trials=words.listed(said)),
@@ -684,7 +686,7 @@ def _readings_chart(
                 )[0]
                 data = {"mark": name, "pi": row.pi, "when": when, "value": value}
                 sheet.mark(dot, [(data, said[place])])
-        _widen(axes, values, limit if hot else None)
+        widen(axes, values, limit if hot else None)
         axes.set_xlabel(words(f"{name}.x"), color=MUTED, labelpad=6)
         sheet.figure.legend(
             handles=legend,
@@ -699,7 +701,7 @@ def _readings_chart(
         )
         return sheet
 
-    return _chart(name, words(f"{name}.title"), words(f"{name}.desc", pis=words.listed(_some(said))), draw)
+    return finished(name, words(f"{name}.title"), words(f"{name}.desc", pis=words.listed(_some(said))), draw)
 
 
 def _readings_legend(words: Words, looked: bool, measured: bool) -> list[Line2D]:
@@ -753,11 +755,11 @@ def controls_chart(controls: Sequence[Control], words: Words) -> Chart | None:
             data: Data = {"mark": "control", "name": control.name, "ratio": control.ratio}
             sheet.mark(dot, [(data, said[place])])
         values = [v for c in controls for v in (c.low, c.high, c.ratio) if v is not None]
-        _widen(axes, values, 1.0)
+        widen(axes, values, 1.0)
         axes.set_xlabel(words("checks.controls_x"), color=MUTED, labelpad=6)
         return sheet
 
-    return _chart(
+    return finished(
         "controls",
         words("checks.controls_title"),
         words("checks.controls_desc", controls=words.listed(said)),
@@ -765,9 +767,10 @@ def controls_chart(controls: Sequence[Control], words: Words) -> Chart | None:
     )
 
 
-def _chart(
+def finished(
     name: str, title: str, description: str, draw: Callable[[float], Sheet], broad: float = WIDE
 ) -> Chart:
+    """Return a chart in both widths; `draw` is given each."""
     narrow, wide = (
         draw(width).svg(f"{name}-{kind}", title, description) for kind, width in (("n", NARROW), ("w", broad))
     )
@@ -830,7 +833,7 @@ def _rows_chart(name: str, title: str, description: str, x: str, rows: Sequence[
         return sheet
 
     said = words.listed(f"{row.label} {row.value}" for row in rows)
-    return _chart(name, title, words(description, steps=said), draw)
+    return finished(name, title, words(description, steps=said), draw)
 
 
 def _row_sheet(width: float, names: Sequence[str], head: float) -> tuple[Sheet, Axes]:
@@ -976,7 +979,7 @@ def _label_last(axes: Axes, pis: int, estimate: Estimate, words: Words) -> None:
     # Below its interval: above it runs the ideal line, beside it stand the rounds.
     axes.annotate(
         words("unit.times", value=words.number(estimate.value)),
-        (pis, _ends(estimate)[0]),
+        (pis, ends_of(estimate)[0]),
         (0, -12),
         textcoords="offset points",
         color=INK,
@@ -987,7 +990,7 @@ def _label_last(axes: Axes, pis: int, estimate: Estimate, words: Words) -> None:
     )
 
 
-def _speedup_legend(axes: Axes, estimate: Estimate, rounds: int, words: Words) -> None:
+def _speedup_legend(sheet: Sheet, estimate: Estimate, rounds: int, words: Words) -> None:
     interval = estimate.interval
     if interval is not None:
         label = words("speedup.legend_all", level=words.percent(interval.level, 0))
@@ -1008,24 +1011,27 @@ def _speedup_legend(axes: Axes, estimate: Estimate, rounds: int, words: Words) -
                 markersize=5,
             )
         )
-    axes.legend(
+    sheet.figure.legend(
         handles=handles,
-        loc="lower right",
+        loc="upper left",
+        bbox_to_anchor=(0, 1),
         frameon=False,
         labelcolor=MUTED,
         fontsize=12,
-        handletextpad=0.3,
-        borderaxespad=0.8,
+        handletextpad=0.4,
+        borderpad=0,
+        labelspacing=0.6,
     )
 
 
-def _ends(estimate: Estimate) -> tuple[float, float]:
+def ends_of(estimate: Estimate) -> tuple[float, float]:
+    """Return the ends of an estimate's interval, or its least and largest round."""
     if estimate.interval is not None:
         return estimate.interval.low, estimate.interval.high
     return estimate.minimum, estimate.maximum
 
 
-def _widen(axes: Axes, values: Sequence[float], also: float | None) -> None:
+def widen(axes: Axes, values: Sequence[float], also: float | None) -> None:
     """Show all values with some room, and not so near that noise of a thousandth fills the chart."""
     every = [*values, also] if also is not None else list(values)
     low, high = min(every), max(every)

@@ -1,17 +1,10 @@
-"""report.html from a report: the template filled, every value escaped, the data embedded."""
+"""report.html from a report."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import shlex
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
 
 from pi_speedup.model.host import HostState
 from pi_speedup.model.report import Check, Report
@@ -19,19 +12,10 @@ from pi_speedup.model.settings import PREFIX, Settings
 from pi_speedup.model.trial import Trial
 from pi_speedup.report.checks.pis import words as throttled_words
 from pi_speedup.report.page.charts import MOST_DOTS, charts
+from pi_speedup.report.page.document import document
 from pi_speedup.report.page.trials import typical_round
-from pi_speedup.report.page.words import Words, main_comparison
-from pi_speedup.text import one_line
+from pi_speedup.report.page.words import SIGNS, Words, main_comparison
 
-_TEMPLATES = Path(__file__).with_name("templates")
-# As long as anything that the model takes; a log of megabytes never gets here.
-_TEXT_LIMIT = 4096
-_SIGNS = {
-    "sound": "\N{CHECK MARK}",
-    "doubtful": "!",
-    "invalid": "\N{MULTIPLICATION X}",
-    "none": "\N{EN DASH}",
-}
 _TONES = {"invalid": "invalid", "doubtful": "doubtful", "none": "noted"}
 _ARROW = " \N{RIGHTWARDS ARROW} "
 
@@ -39,48 +23,43 @@ _ARROW = " \N{RIGHTWARDS ARROW} "
 def page(report: Report, trials: Sequence[Trial] = (), language: str = "en") -> str:
     """Return report.html. Without the trials' files it has no timeline, and no times of those uncounted."""
     words = Words(language)
-    style = (_TEMPLATES / "page.css").read_text("utf-8")
     main = main_comparison(report)
     typical = typical_round(report, trials)
     by_code = {check.code: check for check in report.checks}
     progress = report.progress
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            report=report,
-            w=words,
-            t=words,
-            pis=words.pis(len(report.pis)),
-            heading=words("page.title", pis=words.pis(len(report.pis)))
-            if main
-            else words("page.no_figure_title"),
-            stop="\N{IDEOGRAPHIC FULL STOP}" if language == "zh-TW" else ".",
-            csp=_policy(style),
-            style=Markup(style),
-            data=Markup(_data(report)),
-            main=main,
-            sign=_SIGNS[report.verdict.status],
-            because=[by_code[code] for code in report.verdict.because if code in by_code],
-            charts=charts(report, trials, words),
-            rounds={each.round: each for each in main[0].rounds} if main else {},
-            binned=progress.rounds_complete > MOST_DOTS,
-            timeline_round=typical.number if typical else None,
-            flags=_flags(report),
-            unknown=[check for check in report.checks if check.status == "unknown"],
-            passed=[check for check in report.checks if check.status == "pass"],
-            ending=words(
-                f"ending.{progress.ending.kind}",
-                done=progress.rounds_complete,
-                planned=words.rounds(progress.rounds_planned),
-            ),
-            go_on=progress.ending.kind not in ("complete", "target", "budget"),
-            command=command(report),
-            settings=_settings(report),
-            facts=_facts(report, trials),
-            hosts=[(host.name, _host_cells(host.before, host.after, words)) for host in report.hosts],
-            known=lambda value: words("unit.unknown") if value is None or value == "" else value,
-        )
+    return document(
+        "report.html.j2",
+        words,
+        f"{report.tool.name} {report.tool.version}",
+        "report",
+        report,
+        report=report,
+        pis=words.pis(len(report.pis)),
+        heading=words("page.title", pis=words.pis(len(report.pis)))
+        if main
+        else words("page.no_figure_title"),
+        stop="\N{IDEOGRAPHIC FULL STOP}" if language == "zh-TW" else ".",
+        main=main,
+        sign=SIGNS[report.verdict.status],
+        because=[by_code[code] for code in report.verdict.because if code in by_code],
+        charts=charts(report, trials, words),
+        rounds={each.round: each for each in main[0].rounds} if main else {},
+        binned=progress.rounds_complete > MOST_DOTS,
+        timeline_round=typical.number if typical else None,
+        flags=_flags(report),
+        unknown=[check for check in report.checks if check.status == "unknown"],
+        passed=[check for check in report.checks if check.status == "pass"],
+        ending=words(
+            f"ending.{progress.ending.kind}",
+            done=progress.rounds_complete,
+            planned=words.rounds(progress.rounds_planned),
+        ),
+        go_on=progress.ending.kind not in ("complete", "target", "budget"),
+        command=command(report),
+        settings=_settings(report),
+        facts=_facts(report, trials),
+        hosts=[(host.name, _host_cells(host.before, host.after, words)) for host in report.hosts],
+        known=lambda value: words("unit.unknown") if value is None or value == "" else value,
     )
 
 
@@ -90,41 +69,6 @@ def command(report: Report) -> str:
     if not given:
         return "ansible-playbook benchmark.yml"
     return f"ansible-playbook benchmark.yml -e {shlex.quote(json.dumps(given, ensure_ascii=False))}"
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        finalize=_finalize,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["svg"] = Markup
-    return environment
-
-
-def _finalize(value: object) -> object:
-    """Return a value as one line that can do no harm; Jinja itself leaves control characters as they are."""
-    if value is None:
-        raise TypeError("a template must say what to show where there is no value")
-    return value if isinstance(value, Markup) else escape(one_line(value, _TEXT_LIMIT))
-
-
-def _policy(style: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
-    )
-
-
-def _data(report: Report) -> str:
-    """Return report.json in ASCII without a character that ends a script element or begins a comment."""
-    text = json.dumps(report.model_dump(mode="json"), separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _flags(report: Report) -> list[tuple[Check, str]]:

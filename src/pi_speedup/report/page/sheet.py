@@ -22,6 +22,8 @@ _PER_INCH = 72
 _SETTINGS: Any = {
     # Text stays text, in the page's font.
     "svg.fonttype": "none",
+    # A dollar is a dollar, whoever named a thing so.
+    "text.parse_math": False,
     "svg.hashsalt": "pi-speedup",
     "font.size": 12,
     "hatch.linewidth": 1.2,

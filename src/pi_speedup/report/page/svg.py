@@ -10,6 +10,9 @@ import re
 from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree
 
+from pi_speedup.text import one_line
+
+_LONGEST_TEXT = 4096
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
 # Drawn in these, which no chart uses for itself, and named in the style sheet: .f-ink, .s-ink and so on.
@@ -39,7 +42,7 @@ def clean(
     """
     ElementTree.register_namespace("", _SVG)
     ElementTree.register_namespace("xlink", _XLINK)
-    root = ElementTree.fromstring(text.encode())
+    root = ElementTree.fromstring(text.encode())  # nosec B314  # written by matplotlib a moment ago
     for parent in list(root.iter()):
         for child in list(parent):
             if child.tag in (f"{{{_SVG}}}metadata", f"{{{_SVG}}}style"):
@@ -59,7 +62,7 @@ def clean(
     root.set("focusable", "false")
     for place, (tag, words) in enumerate((("title", title), ("desc", description))):
         element = ElementTree.Element(f"{{{_SVG}}}{tag}", {"id": f"{prefix}-{tag}"})
-        element.text = words
+        element.text = one_line(words, _LONGEST_TEXT)
         root.insert(place, element)
     return re.sub(r"\s*\n\s*", "", ElementTree.tostring(root, encoding="unicode"))
 
@@ -71,10 +74,11 @@ def _attach(group: ElementTree.Element, marks: Sequence[tuple[Data, str]]) -> No
         raise ValueError(f"{group.get('id')} draws {len(drawn)} things, not {len(marks)}")
     for element, (data, words) in zip(drawn, marks, strict=True):
         for name, value in data.items():
-            element.set(f"data-{name}", repr(value) if isinstance(value, float) else str(value))
+            shown = repr(value) if isinstance(value, float) else one_line(value, _LONGEST_TEXT)
+            element.set(f"data-{name}", shown)
         if words:
             title = ElementTree.SubElement(element, f"{{{_SVG}}}title")
-            title.text = words
+            title.text = one_line(words, _LONGEST_TEXT)
 
 
 def _rename(root: ElementTree.Element, prefix: str) -> None:

@@ -18,6 +18,13 @@ LANGUAGES: tuple[str, ...] = get_args(Settings.model_fields["language"].annotati
 _TEXTS = Path(__file__).with_name("texts")
 # What report.json says in English already, by code; a language that has no words for one shows those.
 TITLES = "check."
+# What a verdict is without its colour.
+SIGNS = {
+    "sound": "\N{CHECK MARK}",
+    "doubtful": "!",
+    "invalid": "\N{MULTIPLICATION X}",
+    "none": "\N{EN DASH}",
+}
 
 
 class Words:
@@ -44,6 +51,10 @@ class Words:
         """Return `1 Pi`, `3 Pis`."""
         return self("unit.pi_one") if count == 1 else self("unit.pi_many", count=count)
 
+    def runs(self, count: int) -> str:
+        """Return `1 run`, `7 runs`."""
+        return self("unit.run_one") if count == 1 else self("unit.run_many", count=count)
+
     def rounds(self, count: int) -> str:
         """Return `1 round`, `7 rounds`."""
         return self("unit.round_one") if count == 1 else self("unit.round_many", count=count)
@@ -62,6 +73,10 @@ class Words:
     def percent(self, value: float, digits: int = 1) -> str:
         """Return a share as a percentage."""
         return self("unit.percent", value=f"{100 * value:.{digits}f}")
+
+    def change(self, percent: float) -> str:
+        """Return a change in percent with its sign: `+4.1%`."""
+        return self("unit.percent", value=f"{percent:+.1f}".replace("-", "\N{MINUS SIGN}"))
 
     def span(self, low: str, high: str) -> str:
         """Return `1.71 to 2.48`."""

@@ -100,7 +100,7 @@ def _over_time(name: str, points: Sequence[_Point], words: Words, digits: int) -
         entries = len(states) + bars
         head = 22 * (entries if narrow else (entries + 1) // 2) + 10
         sheet = Sheet(width, head + (210 if narrow else 270) + 56)
-        axes = sheet.axes(54, head, 16, 56)
+        axes = sheet.axes(66, head, 16, 56)
         axes.set_xlim(-0.6, max(len(points), 2) - 0.4)
         values = [value for p in points for value in (p.value, p.low, p.high) if value is not None]
         low, high = min(values), max(values)
@@ -133,6 +133,7 @@ def _over_time(name: str, points: Sequence[_Point], words: Words, digits: int) -
             )
             sheet.mark(drawn, [(_run_data(name, point), said(point)) for point in some])
         axes.set_xlabel(words("history.x"), color=MUTED, labelpad=6)
+        axes.set_ylabel(words(f"history.{name}_y"), color=MUTED, labelpad=8)
         handles = [
             Line2D(
                 [],

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.browser.browser import CHROMIUM, chromium, look
 from tests.clone import copy_work_tree
 from tests.containers.cluster import PIS, Cluster
 from tests.readme import READMES, RUN_BY_CI, commands, printed
@@ -137,6 +138,12 @@ def test_the_commands_run_in_a_fresh_clone(session: Session) -> None:
 def test_the_commands_lead_to_a_report(session: Session) -> None:
     shown = session.output.partition("$ cat runs/latest/report.md\n")[2]
     assert shown.startswith("# Speedup of 3 Pis"), session.output
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+def test_they_leave_a_page_that_is_fit_to_be_shown(session: Session, tmp_path: Path) -> None:
+    with chromium() as browser:
+        look(browser, (session.clone / "runs/latest/report.html").read_text(), tmp_path, "containers")
 
 
 def test_the_commands_leave_nothing_on_the_pis(session: Session, cluster: Cluster) -> None:

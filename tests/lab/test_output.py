@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from pi_speedup.store import RunStore
+from tests.browser.browser import CHROMIUM, chromium, look
 from tests.lab.lab import Lab
 from tests.virtual import PROJECT, Outcome, Playing, await_that, heed_interrupts, playbook_environment
 
@@ -33,6 +34,12 @@ def success(lab: Lab) -> Outcome:
     outcome = lab.play("benchmark.yml", benchmark_run_id="seven", **rounds)
     assert outcome.exit_code == 0, outcome.output
     return outcome
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+def test_the_page_of_a_run_is_fit_to_be_shown(success: Outcome, tmp_path: Path) -> None:
+    with chromium() as browser:
+        look(browser, (success.run_dir.parent / "seven/report.html").read_text(), tmp_path, "lab")
 
 
 def test_all_of_seven_rounds_fits_on_a_page(success: Outcome) -> None:

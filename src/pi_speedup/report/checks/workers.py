@@ -206,12 +206,16 @@ def duplicate_streams(evidence: Evidence) -> Finding:
 
 def same_seeds(evidence: Evidence) -> dict[int, list[str]]:
     """Return the seeds that more than one process had, and where."""
-    places: dict[int, list[str]] = defaultdict(list)
+    found: dict[int, list[tuple[Measurement, Work]]] = defaultdict(list)
     for measurement, work in evidence.works:
         for process in work.report.processes:
             # As a number: 0a and a are the same seed.
-            places[int(process.rng_seed, 16)].append(measurement.who(work))
-    return {seed: found for seed, found in places.items() if len(found) > 1}
+            found[int(process.rng_seed, 16)].append((measurement, work))
+    return {
+        seed: [measurement.who(work) for measurement, work in places]
+        for seed, places in found.items()
+        if len(places) > 1
+    }
 
 
 def streams_of(measurement: Measurement, work: Work) -> tuple[str, ...]:

@@ -125,10 +125,11 @@ def test_server_that_is_down_is_named_with_the_kubeconfig(lab: Lab, tmp_path: Pa
 
 
 def test_time_of_day_is_the_api_servers(proxy: FaultProxy) -> None:
-    act = answers(200, {"kind": "x"}, Date="Tue, 24 Nov 2026 07:15:30 GMT")
+    nodes = {"kind": "NodeList", "metadata": {"resourceVersion": "1"}, "items": []}
+    act = answers(200, nodes, Date="Tue, 24 Nov 2026 07:15:30 GMT")
     proxy.faults.append(Fault("GET", act))
     with KubeClient(proxy.kubeconfig) as client:
-        client.get(NODES)
+        client.list_all(NODES)
         assert client.now().strftime("%Y-%m-%d %H:%M") == "2026-11-24 07:15"
 
 

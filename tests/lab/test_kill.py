@@ -161,7 +161,8 @@ def processes_of(run_id: str) -> list[str]:
 def test_a_killed_run_goes_on_and_counts_each_trial_once(
     lab: Lab, undisturbed: float, moment: Moment, record_property: Callable[[str, object], None]
 ) -> None:
-    run_id = f"kill-{MOMENTS.index(moment)}"
+    # Another session of tests on this machine has other names.
+    run_id = f"kill-{MOMENTS.index(moment)}-{os.getpid()}"
     playing = lab.start("benchmark.yml", **settings(run_id))
     folder = playing.run_dir.parent / run_id
     # The moment itself is what is tested: there is no condition to await.

@@ -36,7 +36,7 @@ from ansible.plugins.callback.default import CallbackModule as Default
 # Plugins are loaded by path: the package beside them is not importable by itself.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from pi_speedup.measure.signals import Handover
+from pi_speedup.measure.signals import Handover, end_workers_with_this_process
 from pi_speedup.text import one_line
 
 _LONGEST_LINE = 2000
@@ -101,7 +101,8 @@ class CallbackModule(Default):
         return bool(self._display.verbosity >= 3)
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
-        """Make the output safe."""
+        """Make the output safe, and leave no worker alone."""
+        end_workers_with_this_process()
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)
             with contextlib.suppress(AttributeError, OSError):

@@ -3,15 +3,18 @@
 Ansible runs a task in a process of its own, in a session of its own. Left alone, its main process passes the
 first signal on and ends at once: nobody would wait for the pods to end, and nobody would make the report. So
 while something is measured the main process only notes the signal in memory that both share (`Handover`), and
-the measuring process ends in order (`Interrupts`). That one also notices when the main process is gone.
+the measuring process ends in order (`Interrupts`). That one also notices when the main process is gone; all
+others end with it (`end_workers_with_this_process`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import mmap
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,9 +29,36 @@ PARENT_GONE = "the end of ansible-playbook"
 # `timeout` signals its child and then the child's group; a closing terminal's shell signals twice as well.
 _SAME_SIGNAL_SECONDS = 1.0
 _WATCH_SECONDS = 0.2
+# From linux/prctl.h.
+_PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG = 1, 2
 
 # One byte, the number of the signal to act on; made before the measuring process is forked, so both have it.
 _shared: mmap.mmap | None = None
+
+
+def end_workers_with_this_process() -> None:
+    """Let each process that this one forks from now on be killed once this one is gone; Linux only.
+
+    Ansible's workers hand their results over through a pipe, of which they hold the reading end as well. Left
+    alone, one whose result does not fit into the pipe, as a report does not, would wait for ever.
+    """
+    main = os.getpid()
+
+    def in_child() -> None:
+        if os.getppid() == main:
+            _swap_death_signal(signal.SIGKILL)
+
+    os.register_at_fork(after_in_child=in_child)
+
+
+def _swap_death_signal(number: int) -> int:
+    """Set the signal that this process gets when its parent is gone, 0 for none; return what it was."""
+    if sys.platform != "linux":
+        return 0
+    libc, before = ctypes.CDLL(None), ctypes.c_int()
+    libc.prctl(_PR_GET_PDEATHSIG, ctypes.byref(before))
+    libc.prctl(_PR_SET_PDEATHSIG, number)
+    return before.value
 
 
 class Handover:
@@ -85,11 +115,14 @@ class Interrupts:
         self._held = 0
         self._over = threading.Event()
         self._before: dict[signal.Signals, Any] = {}
+        self._death_signal = 0
         # Before the watcher starts: a parent that goes away from now on is noticed.
         self._parent = os.getppid()
         self._main_thread = threading.main_thread().ident or 0
 
     def __enter__(self) -> Self:
+        # What it has started is ended in order even then.
+        self._death_signal = _swap_death_signal(0)
         for number in SIGNALS:
             self._before[number] = signal.signal(number, self._take)
         threading.Thread(target=self._watch, name="interrupts", daemon=True).start()
@@ -102,6 +135,7 @@ class Interrupts:
         for number, before in self._before.items():
             # None where it was not set from Python.
             signal.signal(number, signal.SIG_DFL if before is None else before)
+        _swap_death_signal(self._death_signal)
 
     @property
     def parent_gone(self) -> bool:

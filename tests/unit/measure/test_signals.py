@@ -8,11 +8,13 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import pytest
 
-from pi_speedup.measure.signals import Handover, Interrupts
+from pi_speedup.measure.signals import Handover, Interrupts, end_workers_with_this_process
 from pi_speedup.problem import Interrupted
+from tests.virtual import await_that
 
 FORK = multiprocessing.get_context("fork")
 Talk = Connection
@@ -43,6 +45,7 @@ def measure(talk: Talk) -> None:
 def main(talk: Talk, inner: Talk) -> None:
     """Be Ansible's main process: hand over, fork, wait."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    end_workers_with_this_process()
     handover = Handover()
     handover.begin()
     child = FORK.Process(target=measure, args=(inner,))
@@ -119,6 +122,35 @@ def test_the_measuring_process_notices_that_the_main_one_was_killed(ansible: Ans
     ansible.main.join()
     assert ansible.hears() == "the end of ansible-playbook"
     assert ansible.hears() == "ended in order"
+
+
+def test_any_other_process_of_ansibles_is_killed_with_the_main_one() -> None:
+    talk, theirs = FORK.Pipe()
+    main = FORK.Process(target=main_with_a_worker, args=(theirs,))
+    main.start()
+    assert talk.poll(30)
+    worker = int(talk.recv())
+    os.kill(main.pid or 0, signal.SIGKILL)
+    main.join()
+    await_that(lambda: not runs(worker), "the worker is gone")
+
+
+def main_with_a_worker(talk: Talk) -> None:
+    """Stand for Ansible's main process, whose worker waits for ever, as with a result that nobody takes."""
+    end_workers_with_this_process()
+    worker = FORK.Process(target=time.sleep, args=(120,))
+    worker.start()
+    talk.send(worker.pid)
+    worker.join()
+
+
+def runs(pid: int) -> bool:
+    """Say whether a process is there and has not ended."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
 
 
 def test_what_is_held_is_done_whole(ansible: Ansible) -> None:

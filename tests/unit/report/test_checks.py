@@ -648,6 +648,11 @@ def test_a_clean_run_has_no_flag(make: Callable[[], Contents]) -> None:
     assert [check for check in checks_of(make()).values() if check.status == "flag"] == []
 
 
+def test_a_pause_between_two_readings_is_not_a_clock_that_was_set() -> None:
+    stopped = in_round(3, pod(put(clock_step=0.09)), base=False)
+    assert checks_of(looked_at(stopped, of=SHORT))["clocks_disagree"].status == "pass"
+
+
 def test_what_was_seen_is_said_with_what_would_have_been() -> None:
     found = checks_of(looked_at(noise=0.02))
     for code in ("imbalance", "superlinear", "proportionality", "control", "drift", "late_start"):

@@ -241,6 +241,12 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         "doubtful",
         "pi-2 in together-3 in round 3 started",
     ),
+    "pods that are far apart in every round": (
+        lambda: looked_at(always(put(start=6.0), "pi-3"), jitter=1.0),
+        "late_start",
+        "doubtful",
+        "pi-3 in together-3 in round 1 started",
+    ),
     "trials of a second": (
         lambda: looked_at(of=SHORT),
         "short_run",

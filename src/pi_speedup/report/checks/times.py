@@ -20,6 +20,8 @@ _BETWEEN_READINGS_SECONDS = 0.1
 _LEAST_SECONDS = 3.0
 # What late pods may cost of the speedup in one round.
 _MOST_LATE_SHARE = 0.05
+# And what they may cost however usual that is: beyond it the figure is one of starting, not of computing.
+_MOST_USUAL_SHARE = 0.2
 # Of the normal distribution: standard deviation over median absolute deviation.
 _SD_PER_MAD = 1.4826
 
@@ -62,7 +64,7 @@ def clocks_disagree(evidence: Evidence) -> Finding:
 
 @check("late_start", "The pods started together")
 def late_start(evidence: Evidence) -> Finding:
-    """Judge late pods by what they cost, beyond what as many starts are expected to be apart."""
+    """Judge late pods by what they cost, beyond what as many starts are usually apart in this run."""
     usual = _expected_range_seconds(evidence)
     found, rounds, worst = [], [], 0.0
     for job in evidence.jobs:
@@ -70,7 +72,7 @@ def late_start(evidence: Evidence) -> Finding:
         late = (last.span.start_ns - min(work.span.start_ns for work in job.works)) / 1e9
         lost = 1 - job.longest / job.seconds
         worst = max(worst, lost)
-        if lost > _MOST_LATE_SHARE and late > usual:
+        if lost > _MOST_LATE_SHARE and (late > usual or lost > _MOST_USUAL_SHARE):
             found.append(f"{job.who(last)} started {late:.2f} s after the first, which cost {lost:.0%}")
             rounds.append(job.round)
     seen = _visible_lateness(evidence, usual)
@@ -265,7 +267,8 @@ def _visible_lateness(evidence: Evidence, usual_seconds: float) -> float:
 
     A late pod may be a fast one, and then its lateness costs less.
     """
-    least = max(_MOST_LATE_SHARE / (1 - _MOST_LATE_SHARE), usual_seconds / evidence.makespan_seconds)
+    usual = min(usual_seconds / evidence.makespan_seconds, _MOST_USUAL_SHARE / (1 - _MOST_USUAL_SHARE))
+    least = max(_MOST_LATE_SHARE / (1 - _MOST_LATE_SHARE), usual)
     if evidence.pod_noise is None:
         return least
     from pi_speedup.report.statistics import POWER

@@ -34,6 +34,8 @@ from virtual_cluster.tests.rig import await_that
 SHORT = {"benchmark_samples_per_process": 16_000_000, "benchmark_rounds": 5, "benchmark_long_rounds": 0}
 # Microseconds of each 100 ms.
 _LIMIT, _HALF_THE_LIMIT = "50000", "25000"
+# What a Pi calls the cgroup with the budget of all it runs.
+_CGROUP = "work"
 # The settings that a spoilt run has beside SHORT.
 Spoilt = dict[str, object]
 _CLOCK_AHEAD_SECONDS, _LATE_SECONDS = 0.8, 2
@@ -151,7 +153,7 @@ def cpu_budget(cluster: Cluster, pi: str) -> Path:
     """Return the file with the CPU budget of what runs on a Pi: of cgroup version 1 or 2."""
     number = docker("inspect", "--format", "{{.Id}}", cluster.container(pi)).strip()
     for name in ("cpu.cfs_quota_us", "cpu.max"):
-        for found in Path("/sys/fs/cgroup").glob(f"**/*{number}*/work/{name}"):
+        for found in Path("/sys/fs/cgroup").glob(f"**/*{number}*/{_CGROUP}/{name}"):
             return found
     raise FileNotFoundError(f"{pi} has no CPU budget")
 

@@ -17,7 +17,19 @@ from matplotlib.ticker import MaxNLocator
 
 from pi_speedup.model.report import Control, Estimate, Report, RoundFigure
 from pi_speedup.model.trial import Trial
-from pi_speedup.report.page.sheet import ACCENT, BAD, INK, LINE, MUTED, PAPER, SECOND, SOFT, Sheet, drawing
+from pi_speedup.report.page.sheet import (
+    ACCENT,
+    BAD,
+    INK,
+    LINE,
+    MUTED,
+    PAPER,
+    SECOND,
+    SOFT,
+    Sheet,
+    drawing,
+    row_label,
+)
 from pi_speedup.report.page.svg import Data
 from pi_speedup.report.page.trials import Dot, Phase, State, dots, readings, typical_round
 from pi_speedup.report.page.words import Words, main_comparison, safe
@@ -359,18 +371,7 @@ def trials_chart(report: Report, found: Sequence[Dot], words: Words) -> Chart | 
         if "counted" in states:
             dashes = (0, (5, 4))
             handles.append(Line2D([], [], color=MUTED, linestyle=dashes, label=words("trials.mean")))
-        sheet.figure.legend(
-            handles=handles,
-            loc="upper left",
-            bbox_to_anchor=(0, 1),
-            ncols=1 if width == NARROW else 2,
-            frameon=False,
-            labelcolor=MUTED,
-            fontsize=12,
-            handletextpad=0.4,
-            borderpad=0,
-            labelspacing=0.6,
-        )
+        sheet.legend(handles, 1 if width == NARROW else 2)
         return sheet
 
     failed = sum(dot.state in ("failed", "interrupted") for dot in found)
@@ -476,16 +477,7 @@ def pis_chart(report: Report, words: Words) -> Chart | None:
                 )
                 for sign, fill, edge, label in styles
             ]
-            sheet.figure.legend(
-                handles=handles,
-                loc="upper left",
-                bbox_to_anchor=(0, 1),
-                ncols=2,
-                frameon=False,
-                labelcolor=MUTED,
-                handletextpad=0.2,
-                borderpad=0,
-            )
+            sheet.legend(handles, 2, handletextpad=0.2)
         widen(
             axes,
             [*(value / 1e6 for pair in ends for value in pair), *(rate / 1e6 for rate in alone)],
@@ -535,16 +527,7 @@ def timeline_chart(report: Report, trials: Sequence[Trial], words: Words) -> Cha
         for place, lane in enumerate(found.lanes):
             if place in starts:
                 # Above the group, at its begin.
-                axes.text(
-                    0,
-                    y + heading / 2 + 2,
-                    words.cell(report, lane.cell),
-                    transform=axes.get_yaxis_transform(),
-                    va="center",
-                    color=INK,
-                    fontweight="bold",
-                    fontsize=12,
-                )
+                row_label(axes, y + heading / 2 + 2, words.cell(report, lane.cell), bold=True)
                 y += heading
             labels.append((y + lane_height / 2, _short(lane.pi)))
             for stretch in lane.stretches:
@@ -586,19 +569,8 @@ def timeline_chart(report: Report, trials: Sequence[Trial], words: Words) -> Cha
         axes.set_xlim(0, 1.02 * max(s.end for lane in found.lanes for s in lane.stretches))
         axes.xaxis.set_major_locator(MaxNLocator(5 if width == NARROW else 9))
         axes.set_xlabel(words("timeline.x"), color=MUTED, labelpad=6)
-        sheet.figure.legend(
-            handles=[_phase_patch(phase, words(f"timeline.{phase}")) for phase in phases],
-            loc="upper left",
-            bbox_to_anchor=(0, 1),
-            ncols=1 if width == NARROW else 2,
-            frameon=False,
-            labelcolor=MUTED,
-            fontsize=12,
-            handlelength=1.6,
-            handletextpad=0.6,
-            borderpad=0,
-            labelspacing=0.6,
-        )
+        patches = [_phase_patch(phase, words(f"timeline.{phase}")) for phase in phases]
+        sheet.legend(patches, 1 if width == NARROW else 2, handlelength=1.6, handletextpad=0.6)
         return sheet
 
     return finished(
@@ -688,17 +660,7 @@ def _readings_chart(
                 sheet.mark(dot, [(data, said[place])])
         widen(axes, values, limit if hot else None)
         axes.set_xlabel(words(f"{name}.x"), color=MUTED, labelpad=6)
-        sheet.figure.legend(
-            handles=legend,
-            loc="upper left",
-            bbox_to_anchor=(0, 1),
-            ncols=1 if width == NARROW else 3,
-            frameon=False,
-            labelcolor=MUTED,
-            handletextpad=0.4,
-            borderpad=0,
-            labelspacing=0.6,
-        )
+        sheet.legend(legend, 1 if width == NARROW else 3)
         return sheet
 
     return finished(name, words(f"{name}.title"), words(f"{name}.desc", pis=words.listed(_some(said))), draw)
@@ -738,15 +700,7 @@ def controls_chart(controls: Sequence[Control], words: Words) -> Chart | None:
         axes.set_ylim(len(controls), 0)
         axes.set_yticks([])
         for place, control in enumerate(controls):
-            axes.text(
-                0,
-                place + 0.3,
-                said[place],
-                transform=axes.get_yaxis_transform(),
-                color=INK,
-                va="center",
-                fontsize=12,
-            )
+            row_label(axes, place + 0.3, said[place])
             at = place + 0.72
             axes.plot([1, 1], [place + 0.5, place + 0.95], color=MUTED, linewidth=1.5, linestyle=(0, (4, 2)))
             if control.low is not None and control.high is not None:
@@ -1011,17 +965,7 @@ def _speedup_legend(sheet: Sheet, estimate: Estimate, rounds: int, words: Words)
                 markersize=5,
             )
         )
-    sheet.figure.legend(
-        handles=handles,
-        loc="upper left",
-        bbox_to_anchor=(0, 1),
-        frameon=False,
-        labelcolor=MUTED,
-        fontsize=12,
-        handletextpad=0.4,
-        borderpad=0,
-        labelspacing=0.6,
-    )
+    sheet.legend(handles)
 
 
 def ends_of(estimate: Estimate) -> tuple[float, float]:

@@ -14,7 +14,19 @@ from pi_speedup.model.compared import Change, Compared, Past
 from pi_speedup.model.report import Estimate, Report
 from pi_speedup.report.compare import margin_ends, rate_estimate, rounds_of
 from pi_speedup.report.page.charts import HERO, MOST_DOTS, NARROW, Chart, ends_of, finished, widen
-from pi_speedup.report.page.sheet import ACCENT, BAD, INK, LINE, MUTED, PAPER, SECOND, SOFT, Sheet, drawing
+from pi_speedup.report.page.sheet import (
+    ACCENT,
+    BAD,
+    INK,
+    LINE,
+    MUTED,
+    PAPER,
+    SECOND,
+    SOFT,
+    Sheet,
+    drawing,
+    row_label,
+)
 from pi_speedup.report.page.svg import Data
 from pi_speedup.report.page.words import Words, safe
 
@@ -150,7 +162,7 @@ def _over_time(name: str, points: Sequence[_Point], words: Words, digits: int) -
         ]
         if bars:
             handles.append(Line2D([], [], color=INK, linewidth=2, label=words("history.interval")))
-        _legend(sheet, handles, 1 if narrow else 2)
+        sheet.legend(handles, 1 if narrow else 2)
         return sheet
 
     values = [point.value for point in with_figure if point.value is not None]
@@ -191,15 +203,8 @@ def _change_chart(found: Compared, words: Words) -> Chart | None:
         axes.set_yticks([])
         axes.grid(axis="x", color=LINE, linewidth=1)
         for place, (side, change) in enumerate(changes):
-            axes.text(
-                0,
-                place + 0.26,
-                said[place],
-                transform=axes.get_yaxis_transform(),
-                color=INK,
-                va="center",
-                fontsize=12 if width == NARROW else 13,
-                fontweight="bold" if side == "together" else "normal",
+            row_label(
+                axes, place + 0.26, said[place], bold=side == "together", size=12 if width == NARROW else 13
             )
             top, at, bottom = place + 0.44, place + 0.68, place + 0.92
             band = Rectangle((least, top), most - least, bottom - top, facecolor=SOFT, linewidth=0)
@@ -242,7 +247,7 @@ def _change_chart(found: Compared, words: Words) -> Chart | None:
                 ha=align,
             )
         axes.set_xlabel(words("compare.change_x"), color=MUTED, labelpad=6)
-        _legend(sheet, [Patch(facecolor=SOFT, label=words("compare.margin_mark"))], 1)
+        sheet.legend([Patch(facecolor=SOFT, label=words("compare.margin_mark"))])
         return sheet
 
     description = words(
@@ -361,26 +366,11 @@ def _sides_chart(a: Report, b: Report, words: Words) -> Chart | None:
                     label=words("speedup.legend_round"),
                 )
             )
-        _legend(sheet, handles, 1)
+        sheet.legend(handles)
         return sheet
 
     return finished(
         "sides", words("compare.sides_title"), words("compare.sides_desc", rates=words.listed(every)), draw
-    )
-
-
-def _legend(sheet: Sheet, handles: Sequence[Line2D | Patch], columns: int) -> None:
-    sheet.figure.legend(
-        handles=list(handles),
-        loc="upper left",
-        bbox_to_anchor=(0, 1),
-        ncols=columns,
-        frameon=False,
-        labelcolor=MUTED,
-        fontsize=12,
-        handletextpad=0.5,
-        borderpad=0,
-        labelspacing=0.6,
     )
 
 

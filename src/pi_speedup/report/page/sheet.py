@@ -67,6 +67,21 @@ class Sheet:
         axes.set_axisbelow(True)
         return axes
 
+    def legend(self, handles: Sequence[Artist], columns: int = 1, **spacing: float) -> None:
+        """Explain the marks, at the top left; `spacing` is matplotlib's, in font sizes."""
+        spacing = {"handletextpad": 0.4, "labelspacing": 0.6, **spacing}
+        self.figure.legend(
+            handles=list(handles),
+            loc="upper left",
+            bbox_to_anchor=(0, 1),
+            ncols=columns,
+            frameon=False,
+            labelcolor=MUTED,
+            fontsize=12,
+            borderpad=0,
+            **spacing,
+        )
+
     def mark(self, artist: Artist, marks: Sequence[tuple[Data, str]]) -> None:
         """Give each thing that an artist draws its data, and words for a pointer."""
         if not marks:
@@ -80,3 +95,17 @@ class Sheet:
         buffer = io.StringIO()
         self.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
         return clean(buffer.getvalue(), prefix, title, description, self._marks)
+
+
+def row_label(axes: Axes, y: float, text: str, *, bold: bool = False, size: float = 12) -> None:
+    """Write at the left edge, above a row's marks."""
+    axes.text(
+        0,
+        y,
+        text,
+        transform=axes.get_yaxis_transform(),
+        color=INK,
+        va="center",
+        fontsize=size,
+        fontweight="bold" if bold else "normal",
+    )

@@ -204,17 +204,11 @@ def clock_ahead(cluster: Cluster, folder: Path) -> Iterator[Spoilt]:
     (context / "Dockerfile").write_text(
         f"FROM {WORKER}\nCOPY sitecustomize.py /usr/lib/python3.11/sitecustomize.py\n"
     )
-    library = cluster.on("pi-3", "find", "/usr/lib", "-name", "libfaketime.so.1").strip()
-    setting = f"SetEnv LD_PRELOAD={library} FAKETIME=+{_CLOCK_AHEAD_SECONDS}s FAKETIME_DONT_FAKE_MONOTONIC=1"
-    path = "/etc/ssh/sshd_config.d/clock.conf"
-    cluster.on("pi-3", "sh", "-c", f"echo '{setting}' > {path}")
-    cluster.restart_sshd("pi-3")
-    try:
-        with image(cluster, ["pi-1", "pi-2", "pi-3"], context):
-            yield {}
-    finally:
-        cluster.on("pi-3", "rm", path)
-        cluster.restart_sshd("pi-3")
+    with (
+        cluster.clock_ahead("pi-3", _CLOCK_AHEAD_SECONDS),
+        image(cluster, ["pi-1", "pi-2", "pi-3"], context),
+    ):
+        yield {}
 
 
 @contextlib.contextmanager

@@ -60,6 +60,20 @@ class Cluster(VirtualCluster, ContainerRig):
         with self.without_sshd(pi):
             pass
 
+    @contextlib.contextmanager
+    def clock_ahead(self, pi: str, seconds: float) -> Iterator[None]:
+        """Let all that is started over SSH see another time: the kernel's clock is everybody's."""
+        library = self.on(pi, "find", "/usr/lib", "-name", "libfaketime.so.1").strip()
+        setting = f"SetEnv LD_PRELOAD={library} FAKETIME=+{seconds}s FAKETIME_DONT_FAKE_MONOTONIC=1"
+        path = "/etc/ssh/sshd_config.d/clock.conf"
+        self.on(pi, "sh", "-c", f"echo '{setting}' > {path}")
+        self.restart_sshd(pi)
+        try:
+            yield
+        finally:
+            self.on(pi, "rm", path)
+            self.restart_sshd(pi)
+
     def break_connections(self, pi: str) -> None:
         """End all SSH connections of a Pi; its server stays."""
         self.on(pi, "pkill", "-KILL", "-f", "^sshd: pi")

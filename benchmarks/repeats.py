@@ -4,13 +4,15 @@
     make repeats KIND=containers    on Pis that one logs in to: needs Docker and root
 
 Prints a line a run, then how many verdicts were sound, and how many of the pairs of runs have intervals that
-don't touch. It needs a machine with nothing else to do.
+don't touch. It needs a machine with nothing else to do. Between two runs it rests until the machine's load
+average, which all virtual Pis share, has mostly forgotten the run before.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import statistics
 import sys
 import tempfile
@@ -23,8 +25,10 @@ from pi_speedup.model.report import Estimate, Report
 from pi_speedup.model.settings import Settings
 from tests.containers.cluster import Cluster
 from tests.lab.lab import Lab
-from tests.virtual import FEW
+from tests.virtual import FEW, await_that
 
+# The check `load` looks at each Pi's load average of a minute; Pis of one's own have one each.
+_IDLE_LOAD = 0.8
 # What tests shorten is as long here as users have it.
 DEFAULTS = {name: Settings.model_fields[name.removeprefix("benchmark_")].default for name in FEW}
 
@@ -51,6 +55,7 @@ def main() -> None:
 
 def measured(cluster: Lab | Cluster, settings: dict[str, str]) -> Report:
     """Return the report of one more run with the defaults, but for these settings."""
+    await_that(lambda: os.getloadavg()[0] < _IDLE_LOAD, "an idle machine", 600)
     own = {**DEFAULTS, "benchmark_report_formats": "json", **settings}
     outcome = cluster.play("benchmark.yml", **own)
     assert outcome.exit_code == 0, outcome.output

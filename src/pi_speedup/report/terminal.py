@@ -9,6 +9,8 @@ from pi_speedup.report.words import columns, pis_words, seconds_words
 from pi_speedup.text import one_line
 
 TABLE_COLUMNS = 100
+# What a check found in many rounds is long and would hide the rest. The other formats have all of it.
+_MOST_LINES_A_FLAG = 2
 _NAMES = {
     "compute": "compute",
     "end_to_end": "end to end, all samples",
@@ -43,7 +45,7 @@ def terminal_table(report: Report) -> tuple[str, ...]:
             lines += _wrapped(f"trial   {row.name} {row.outcome}{why}", 8)
     flags = [check for check in report.checks if check.status == "flag" and check.code not in said]
     for check in sorted(flags, key=_weight):
-        lines += _wrapped(f"{_label(check)} {check.code}: {check.found}", 9)
+        lines += _cut(_wrapped(f"{_label(check)} {check.code}: {check.found}", 9))
     return tuple(line.rstrip() for line in lines)
 
 
@@ -156,6 +158,16 @@ def _wrapped(text: str, indent: int = 0) -> list[str]:
         else:
             line += word
     return [*lines, line.rstrip()]
+
+
+def _cut(lines: list[str]) -> list[str]:
+    """Return the lines of one flag, with `…` where there would be more of them."""
+    kept, more = lines[:_MOST_LINES_A_FLAG], len(lines) > _MOST_LINES_A_FLAG
+    if more:
+        while columns(f"{kept[-1]} …") > TABLE_COLUMNS:
+            kept[-1] = kept[-1].rpartition(" ")[0]
+        kept[-1] += " …"
+    return kept
 
 
 def _words(text: str, longest: int) -> Iterable[str]:

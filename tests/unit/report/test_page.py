@@ -214,7 +214,7 @@ def test_a_catalogue_is_complete(language: str) -> None:
 def test_every_key_is_used() -> None:
     folder = PROJECT / "src/pi_speedup/report/page"
     source = "".join(
-        path.read_text("utf-8") for path in [*folder.glob("*.py"), *folder.glob("templates/*.j2")]
+        path.read_text("utf-8") for path in [*folder.rglob("*.py"), *folder.glob("templates/*.j2")]
     )
     # Keys that are put together of a beginning and a model's word.
     made_of = (

@@ -16,7 +16,9 @@ from pi_speedup.model.report import Report
 from pi_speedup.problem import Problem
 from pi_speedup.report.build import build_report
 from pi_speedup.report.evidence import Contents
-from pi_speedup.report.page.charts import MOST_DOTS, Chart, charts
+from pi_speedup.report.page.charts.chart import Chart
+from pi_speedup.report.page.charts.every_trial import MOST_DOTS
+from pi_speedup.report.page.charts.report import charts
 from pi_speedup.report.page.trials import dots, typical_round
 from pi_speedup.report.page.words import LANGUAGES, Words
 from tests.unit.report import factory

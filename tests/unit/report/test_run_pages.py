@@ -15,8 +15,8 @@ from pi_speedup.problem import Problem
 from pi_speedup.report.build import build_report
 from pi_speedup.report.compare import compare, margin_ends, rate_estimate, rounds_of
 from pi_speedup.report.history import past_of
-from pi_speedup.report.page.charts import ends_of
-from pi_speedup.report.page.run_charts import MOST_RUNS, SIDES, compared_charts, history_charts
+from pi_speedup.report.page.charts.chart import ends_of
+from pi_speedup.report.page.charts.runs import MOST_RUNS, SIDES, compared_charts, history_charts
 from pi_speedup.report.page.runs import compared_page, history_page
 from pi_speedup.report.page.words import LANGUAGES, Words
 from tests.unit.report import factory

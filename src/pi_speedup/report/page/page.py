@@ -11,7 +11,8 @@ from pi_speedup.model.report import Check, Report
 from pi_speedup.model.settings import PREFIX, Settings
 from pi_speedup.model.trial import Trial
 from pi_speedup.report.checks.pis import words as throttled_words
-from pi_speedup.report.page.charts import MOST_DOTS, charts
+from pi_speedup.report.page.charts.every_trial import MOST_DOTS
+from pi_speedup.report.page.charts.report import charts
 from pi_speedup.report.page.document import document
 from pi_speedup.report.page.trials import typical_round
 from pi_speedup.report.page.words import SIGNS, Words, main_comparison

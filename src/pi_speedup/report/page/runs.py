@@ -10,8 +10,8 @@ from pi_speedup.model.compared import Compared, History, Past, RunTimes
 from pi_speedup.model.report import Estimate, Report
 from pi_speedup.plan.progress import LEAST_ROUNDS
 from pi_speedup.report.history import LEAST_EQUAL_RUNS
+from pi_speedup.report.page.charts.runs import MOST_RUNS, compared_charts, history_charts
 from pi_speedup.report.page.document import document
-from pi_speedup.report.page.run_charts import MOST_RUNS, compared_charts, history_charts
 from pi_speedup.report.page.words import SIGNS, Words
 from pi_speedup.text import listed
 

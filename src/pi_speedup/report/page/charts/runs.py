@@ -13,7 +13,8 @@ from matplotlib.patches import Patch, Rectangle
 from pi_speedup.model.compared import Change, Compared, Past
 from pi_speedup.model.report import Estimate, Report
 from pi_speedup.report.compare import margin_ends, rate_estimate, rounds_of
-from pi_speedup.report.page.charts import HERO, MOST_DOTS, NARROW, Chart, ends_of, finished, widen
+from pi_speedup.report.page.charts.chart import HERO, NARROW, Chart, ends_of, finished, widen
+from pi_speedup.report.page.charts.every_trial import MOST_DOTS
 from pi_speedup.report.page.sheet import (
     ACCENT,
     BAD,

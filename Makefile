@@ -89,8 +89,7 @@ PYTHON_CODE := src files roles callback_plugins filter_plugins virtual_cluster b
 KUBERNETES_VERSIONS := 1.29 1.37
 # - An image is pulled before the first trial, and the same one is meant in all of them: never Always.
 # - A pod writes only its log, which the kubelet bounds (10 MiB), and its root file system is read-only.
-# - A NetworkPolicy would be one more right, and not every CNI of a Pi heeds it.
-KUBE_SCORE_EXCEPTIONS := $(addprefix --ignore-test ,container-image-pull-policy container-ephemeral-storage-request-and-limit pod-networkpolicy)
+KUBE_SCORE_EXCEPTIONS := $(addprefix --ignore-test ,container-image-pull-policy container-ephemeral-storage-request-and-limit)
 
 .PHONY: lint
 lint: $(VENV)/.dev ## Run the linters

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from pi_speedup.kube.manifest import job_manifest, namespace_manifest, owner_manifest
+from pi_speedup.kube.manifest import job_manifest, namespace_manifest, owner_manifest, policy_manifest
 from pi_speedup.kube.owned import Place
 from pi_speedup.model.plan import Cell, Plan, Slot
 from pi_speedup.model.settings import Settings
@@ -17,6 +17,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 JOB = (PROJECT / "roles/measure/templates/job.yml.j2").read_text(encoding="utf-8")
 NAMESPACE = (PROJECT / "roles/cluster/templates/namespace.yml.j2").read_text(encoding="utf-8")
 OWNER = (PROJECT / "roles/cluster/templates/owner.yml.j2").read_text(encoding="utf-8")
+POLICY = (PROJECT / "roles/cluster/templates/network_policy.yml.j2").read_text(encoding="utf-8")
 WORKER = (PROJECT / "files/pi_worker.py").read_text(encoding="utf-8")
 PIS = ("pi-1", "pi-2", "pi-3")
 RUN_ID = "20261124-071530-3fa2"
@@ -71,10 +72,15 @@ def owner(place: Place) -> Any:
     return owner_manifest(OWNER, place)
 
 
+def policy(place: Place, owner_uid: str = "uid-of-the-owner") -> Any:
+    """Return the NetworkPolicy of our pods."""
+    return policy_manifest(POLICY, place, owner_uid)
+
+
 def all_manifests() -> list[Any]:
     """Return one of each kind that a benchmark creates, of the Job one with several processes too."""
     place = Place("pi-speedup")
-    return [namespace(place), owner(place), job(), job(make_plan(processes=4))]
+    return [namespace(place), owner(place), policy(place), job(), job(make_plan(processes=4))]
 
 
 if __name__ == "__main__":

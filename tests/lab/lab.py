@@ -17,7 +17,7 @@ class Lab(VirtualCluster, LabRig):
 
     def left_behind(self, namespace: str = "pi-speedup") -> list[str]:
         """Return all of ours in a namespace, and the namespace; other tests have theirs in others."""
-        kinds = "namespaces,configmaps,leases,jobs,pods"
+        kinds = "namespaces,configmaps,leases,jobs,pods,networkpolicies"
         selector = "--selector=app.kubernetes.io/managed-by=pi-speedup"
         items: list[dict[str, Any]] = self.get(kinds, "--all-namespaces", selector)["items"]
         found = [(item["kind"], item["metadata"]) for item in items]

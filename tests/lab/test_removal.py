@@ -13,11 +13,11 @@ from pi_speedup.kube.client import Json, KubeClient
 from pi_speedup.kube.errors import KubeError
 from pi_speedup.kube.lease import LEASE_NAME, hold
 from pi_speedup.kube.manifest import job_name
-from pi_speedup.kube.owned import Place, apply, remove, to_apply
+from pi_speedup.kube.owned import POLICY_NAME, Place, apply, isolate, owner_uid, remove, to_apply
 from pi_speedup.problem import ProblemError
 from tests.lab.fault_proxy import Fault, FaultProxy, answers, breaks, does_it_but, resets
 from tests.lab.runs import driver, make_place, new_name, new_plan
-from tests.manifests import namespace, owner, slot_of
+from tests.manifests import job, namespace, owner, policy, slot_of
 
 EXPIRED = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old resource version"}}
 
@@ -115,6 +115,33 @@ def test_all_of_ours_goes_each_by_its_uid(proxy: FaultProxy, direct: KubeClient)
     assert [exchange.json["preconditions"]["uid"] for exchange in deletions] == uids
     # And once more, with nothing there.
     assert cleaned(proxy, place) == ([], [])
+
+
+def test_the_pods_are_cut_off_from_the_network_by_what_goes_with_its_owner(direct: KubeClient) -> None:
+    place = make_place(direct)
+    ours = policy(place, owner_uid(direct, place))
+    assert [isolate(direct, place, ours) for _ in range(2)] == [True, False]
+    spec = direct.get(f"{place.policies}/{POLICY_NAME}")["spec"]
+    labels = job()["spec"]["template"]["metadata"]["labels"]
+    # Of every pod, in both directions, without an exception.
+    assert spec["podSelector"]["matchLabels"].items() <= labels.items()
+    assert spec.keys() == {"podSelector", "policyTypes"}
+    assert set(spec["policyTypes"]) == {"Ingress", "Egress"}
+    removed = clean_up(direct, place, lambda line: None, False)
+    assert removed[:2] == [f"NetworkPolicy {POLICY_NAME}", "ConfigMap pi-speedup-owner"]
+
+
+def test_a_policy_of_others_with_our_name_stays(direct: KubeClient) -> None:
+    place = make_place(direct)
+    theirs = policy(place)
+    del theirs["metadata"]["ownerReferences"]
+    version = direct.create(place.policies, theirs)["metadata"]["resourceVersion"]
+    assert not isolate(direct, place, policy(place, owner_uid(direct, place)))
+    lines: list[str] = []
+    assert clean_up(direct, place, lines.append, False) == ["ConfigMap pi-speedup-owner"]
+    (line,) = lines
+    assert line.endswith(f" stays: it holds an object of others, such as networkpolicies/{POLICY_NAME}")
+    assert direct.get(f"{place.policies}/{POLICY_NAME}")["metadata"]["resourceVersion"] == version
 
 
 def test_a_running_measurement_is_taken_away_only_when_told(proxy: FaultProxy, direct: KubeClient) -> None:

@@ -17,9 +17,9 @@ from ansible.utils.display import Display
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "src"))
 
 from pi_speedup.kube.client import KubeClient
-from pi_speedup.kube.manifest import namespace_manifest, owner_manifest
+from pi_speedup.kube.manifest import namespace_manifest, owner_manifest, policy_manifest
 from pi_speedup.kube.nodes import read_nodes
-from pi_speedup.kube.owned import Place, apply, to_apply
+from pi_speedup.kube.owned import Place, apply, isolate, to_apply
 from pi_speedup.kube.rights import require_to_measure
 from pi_speedup.problem import ProblemError
 from pi_speedup.store import RunStore
@@ -41,8 +41,8 @@ class ActionModule(ActionBase):
         tell = Display().display
         try:
             with KubeClient(Path(given["kubeconfig"])) as client:
-                if unsaid := require_to_measure(client, place):
-                    tell(f"kubeconfig {client.kubeconfig} lacks {unsaid}: a failure will be told less well")
+                for line in require_to_measure(client, place):
+                    tell(line)
                 nodes = read_nodes(client, given["pis"], given["architecture"])
                 RunStore(Path(given["run_dir"])).write({"nodes.json": nodes})
                 problems = [problem for node in nodes.nodes for problem in node.problems]
@@ -57,7 +57,9 @@ class ActionModule(ActionBase):
                     namespace_manifest((_TEMPLATES / "namespace.yml.j2").read_text("utf-8"), place),
                     owner_manifest((_TEMPLATES / "owner.yml.j2").read_text("utf-8"), place),
                 )
-                apply(client, place, wanted)
+                owner_uid = apply(client, place, wanted)
+                policy = (_TEMPLATES / "network_policy.yml.j2").read_text("utf-8")
+                isolated = isolate(client, place, policy_manifest(policy, place, owner_uid))
         except ProblemError as error:
             return {**result, "failed": True, "msg": str(error)}
-        return {**result, "changed": bool(wanted)}
+        return {**result, "changed": bool(wanted) or isolated}

@@ -1,4 +1,4 @@
-"""Take away all that is ours: Jobs with their pods, Lease and ConfigMap, the namespace if it is empty."""
+"""Take away all that is ours: Jobs with their pods, the ConfigMap with all else, the namespace if empty."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pi_speedup.kube.lease import CLEANUP, LEASE_NAME, ClaimedError, claim_of, c
 from pi_speedup.kube.owned import (
     APP,
     MANAGED_BY,
+    POLICY_NAME,
     Place,
     Tell,
     is_going,
@@ -80,9 +81,21 @@ def _remove_owned(client: KubeClient, place: Place, owner: Json, tell: Tell, run
                     f"Job {job['metadata']['name']} with {count} {'pod' if count == 1 else 'pods'}"
                 )
             remove(client, place.jobs, jobs, version, tell)
+        removed += _policy(client, place, uid)
         # In the foreground, so that what it owns goes first, our claim too.
         _remove_one(client, place.configmaps, owner, tell)
     return [*removed, f"ConfigMap {place.owner}"]
+
+
+def _policy(client: KubeClient, place: Place, uid: str) -> list[str]:
+    """Return in words our NetworkPolicy, which goes with its owner; nothing for who may not look."""
+    try:
+        found = client.find(f"{place.policies}/{POLICY_NAME}")
+    except KubeError as error:
+        if not error.is_missing_right:
+            raise
+        return []
+    return [f"NetworkPolicy {POLICY_NAME}"] if found and is_owned(found, uid) else []
 
 
 def _remove_lease(client: KubeClient, place: Place, uid: str, running: bool) -> list[str]:

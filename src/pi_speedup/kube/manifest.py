@@ -1,4 +1,4 @@
-"""What Kubernetes is asked for: the Job of one trial, the namespace, the ConfigMap that owns our objects."""
+"""What Kubernetes is asked for: a trial's Job, and the namespace, owner and NetworkPolicy around it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ import jinja2
 import yaml
 
 from pi_speedup.kube.client import Json
-from pi_speedup.kube.owned import APP, RUN_ID_LABEL, TRIAL_LABEL, Place, labels, owner_reference
+from pi_speedup.kube.owned import (
+    APP,
+    POLICY_NAME,
+    RUN_ID_LABEL,
+    TRIAL_LABEL,
+    Place,
+    labels,
+    owner_reference,
+)
 from pi_speedup.model.plan import Cell, Plan, Slot
 
 # Kubernetes ends the Job, and takes its pods' logs, only after our own deadline and collection.
@@ -42,6 +50,12 @@ def namespace_manifest(template: str, place: Place) -> Json:
 def owner_manifest(template: str, place: Place) -> Json:
     """Return the ConfigMap that owns our Jobs and our Lease."""
     return render(template, namespace=place.namespace, owner=place.owner, app=APP)
+
+
+def policy_manifest(template: str, place: Place, owner_uid: str) -> Json:
+    """Return the NetworkPolicy that cuts our pods off; `owner_uid` is our ConfigMap's."""
+    owner = owner_reference(place, owner_uid)
+    return render(template, name=POLICY_NAME, namespace=place.namespace, app=APP, owner=owner)
 
 
 def job_name(plan: Plan, slot: Slot, attempt: int) -> str:

@@ -19,8 +19,9 @@ APP = "pi-speedup"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 RUN_ID_LABEL = "pi-speedup/run-id"
 TRIAL_LABEL = "pi-speedup/trial"
-# The ConfigMap that owns our Jobs and our Lease; one a namespace.
+# The ConfigMap that owns all else of ours; one a namespace.
 OWNER_NAME = "pi-speedup-owner"
+POLICY_NAME = "pi-speedup-pods"
 # Foreground deletion takes about a second; a pod has 2 s to end, a Pi under load takes a little more.
 REMOVAL_SECONDS = 60.0
 TELL_SECONDS = 10.0
@@ -71,6 +72,11 @@ class Place:
     def leases(self) -> str:
         """The API path of the Leases."""
         return f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases"
+
+    @property
+    def policies(self) -> str:
+        """The API path of the NetworkPolicies."""
+        return f"/apis/networking.k8s.io/v1/namespaces/{self.namespace}/networkpolicies"
 
     @property
     def subject(self) -> str:
@@ -151,6 +157,25 @@ def apply(client: KubeClient, place: Place, manifests: Sequence[Json]) -> str:
     for manifest in manifests:
         put(client, "/api/v1/namespaces" if manifest["kind"] == "Namespace" else place.configmaps, manifest)
     return owner_uid(client, place)
+
+
+def isolate(client: KubeClient, place: Place, policy: Json) -> bool:
+    """Have our NetworkPolicy there, for the owner that its manifest names; say whether it was put there.
+
+    Without the right to do so nothing happens, and another's of this name stays as it is: trials are the same
+    without it.
+    """
+    try:
+        found = client.find(f"{place.policies}/{POLICY_NAME}")
+        owner = policy["metadata"]["ownerReferences"][0]["uid"]
+        if found and (holds(found, policy) or not is_owned(found, owner)):
+            return False
+        put(client, place.policies, policy)
+    except KubeError as error:
+        if not error.is_missing_right:
+            raise
+        return False
+    return True
 
 
 def put(client: KubeClient, collection: str, manifest: Json) -> None:

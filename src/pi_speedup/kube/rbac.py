@@ -16,7 +16,7 @@ from pi_speedup.kube.client import Json, KubeClient
 from pi_speedup.kube.errors import KubeError
 from pi_speedup.kube.kubeconfig import current_cluster
 from pi_speedup.kube.owned import APP, MANAGED_BY, Place, Tell, holds, is_going, is_managed, put, remove
-from pi_speedup.kube.rights import Allowed, in_words, to_clean_up, to_measure, to_say_why
+from pi_speedup.kube.rights import Allowed, in_words, to_clean_up, to_isolate, to_measure, to_say_why
 from pi_speedup.problem import refuse
 from pi_speedup.store import RunStore
 from pi_speedup.text import one_line
@@ -199,7 +199,7 @@ def write_kubeconfig(client: KubeClient, place: Place, path: Path, days: int) ->
 
 
 def _see_that_it_works(path: Path, place: Place) -> None:
-    wanted = {*to_measure(place), *to_clean_up(place), *to_say_why(place)}
+    wanted = {*to_measure(place), *to_clean_up(place), *to_say_why(place), *to_isolate(place)}
     deadline = time.monotonic() + _LEARNING_SECONDS
     with KubeClient(path) as client:
         while lacking := Allowed(client, place).missing(wanted):

@@ -13,7 +13,7 @@ from pi_speedup.kube.client import Json, KubeClient
 from pi_speedup.kube.errors import KubeError
 from pi_speedup.kube.follow import NODE_LEASE_NAMESPACE
 from pi_speedup.kube.lease import LEASE_NAME
-from pi_speedup.kube.owned import APP, Place
+from pi_speedup.kube.owned import APP, POLICY_NAME, Place
 from pi_speedup.problem import ProblemError, refuse
 
 _REVIEWS = "/apis/authorization.k8s.io/v1"
@@ -72,6 +72,22 @@ def to_say_why(place: Place) -> tuple[Right, ...]:
     )
 
 
+def to_isolate(place: Place) -> tuple[Right, ...]:
+    """Return the rights without which a benchmark goes well, but its pods could use the network."""
+    group = "networking.k8s.io"
+    return (
+        *_rights(place, group, "networkpolicies", "create"),
+        *_rights(place, group, "networkpolicies", "get patch", POLICY_NAME),
+    )
+
+
+# What a benchmark does without, and what that means for it.
+_DISPENSABLE = (
+    (to_say_why, "a failure will be told less well"),
+    (to_isolate, "its pods are not cut off from the network"),
+)
+
+
 def _rights(place: Place, group: str, resource: str, verbs: str, name: str = "") -> Iterator[Right]:
     for verb in verbs.split():
         yield Right(verb, group, resource, place.namespace, name)
@@ -100,10 +116,10 @@ class Allowed:
         return any(allows(rule, right) for rule in self._rules[where])
 
 
-def require_to_measure(client: KubeClient, place: Place) -> str:
+def require_to_measure(client: KubeClient, place: Place) -> tuple[str, ...]:
     """Raise ProblemError, in one line, with all rights that are missing for a benchmark.
 
-    Returns in words those that are missing to say why something went wrong, an empty text if none is.
+    Returns a line for each kind of right that is missing and without which it goes less well.
     """
     allowed = Allowed(client, place)
     lacking = allowed.missing(to_measure(place))
@@ -112,7 +128,11 @@ def require_to_measure(client: KubeClient, place: Place) -> str:
         lacking += allowed.missing(to_make_the_namespace())
     if lacking:
         raise _refusal(client, place, lacking)
-    return in_words(allowed.missing(to_say_why(place)))
+    return tuple(
+        f"kubeconfig {client.kubeconfig} lacks {in_words(missing)}: {so}"
+        for rights, so in _DISPENSABLE
+        if (missing := allowed.missing(rights(place)))
+    )
 
 
 def require_to_clean_up(client: KubeClient, place: Place) -> None:

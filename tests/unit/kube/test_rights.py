@@ -19,6 +19,7 @@ from pi_speedup.kube.rights import (
     allows,
     require_to_measure,
     to_clean_up,
+    to_isolate,
     to_measure,
     to_say_why,
 )
@@ -44,7 +45,7 @@ def granted(manifests: tuple[Document, ...]) -> set[Right]:
 
 @pytest.mark.parametrize("place", [PI_SPEEDUP, BENCH], ids=lambda place: place.namespace)
 def test_the_file_grants_what_is_asked_for_and_nothing_else(place: Place) -> None:
-    asked_for = {*to_measure(place), *to_clean_up(place), *to_say_why(place)}
+    asked_for = {*to_measure(place), *to_clean_up(place), *to_say_why(place), *to_isolate(place)}
     assert granted(documents(RBAC, place)) == asked_for
 
 
@@ -111,7 +112,7 @@ class Reviews:
 
 def test_who_may_do_all_is_asked_for_once_a_namespace() -> None:
     reviews: Any = Reviews([ALL])
-    assert require_to_measure(reviews, PI_SPEEDUP) == ""
+    assert require_to_measure(reviews, PI_SPEEDUP) == ()
     assert reviews.asked == ["selfsubjectrulesreviews"] * 2
 
 
@@ -124,7 +125,7 @@ def test_what_the_list_lacks_is_asked_for_one_by_one() -> None:
 
 def test_where_nobody_may_ask_the_request_itself_will_tell() -> None:
     reviews: Any = Reviews([], forbids=True)
-    assert require_to_measure(reviews, PI_SPEEDUP) == ""
+    assert require_to_measure(reviews, PI_SPEEDUP) == ()
 
 
 def test_one_line_names_all_that_is_missing() -> None:
@@ -143,7 +144,10 @@ def test_what_only_says_why_is_no_reason_to_refuse() -> None:
     reviews: Any = Reviews([{**ALL, "resources": ["namespaces", "nodes", "configmaps", "jobs", "pods"]}])
     reviews.rules.append({**ALL, "resources": ["leases"], "verbs": ["create", "get", "patch", "delete"]})
     assert require_to_measure(reviews, PI_SPEEDUP) == (
-        "pods/log (get), events (list, watch), leases in kube-node-lease (watch)"
+        "kubeconfig /home/me/config lacks pods/log (get), events (list, watch), "
+        "leases in kube-node-lease (watch): a failure will be told less well",
+        "kubeconfig /home/me/config lacks networkpolicies (create, get, patch): its pods are not cut off "
+        "from the network",
     )
 
 

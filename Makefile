@@ -167,6 +167,11 @@ container-tests: kubernetes ## Run the tests that need Pis one can log in to: Do
 proofs: kubernetes ## Kill a run at thirty moments, restart the control plane under it, start two at once: half an hour
 	PROOFS=1 $(RUN) pytest tests/lab/test_kill.py tests/lab/test_restarts.py tests/lab/test_two_operators.py tests/lab/test_compare.py
 
+# Four at a time, each with a lab of its own. What failed begins with the line that repeats it.
+.PHONY: chaos
+chaos: kubernetes ## Let anything happen to 200 runs, at random; CHAOS="17 23" for these seeds: an hour
+	CHAOS="$${CHAOS:-$$(seq -s ' ' 200)}" $(RUN) pytest -n 4 --junitxml=chaos.xml tests/lab/test_chaos.py
+
 .PHONY: overhead
 overhead: KIND ?= lab
 overhead: $(VENV)/.dev ## Compare a whole run with the same steps by hand; KIND=containers for Pis one logs in to

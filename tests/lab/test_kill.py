@@ -8,66 +8,22 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pi_speedup.model.trial import Trial
 from pi_speedup.store import RunStore
+from tests.lab.killed import WAYS, assert_as_undisturbed, good_trials, processes_of
 from tests.lab.lab import Lab, Outcome
-from tests.virtual import Playing, assert_told, await_that
+from tests.virtual import assert_told, await_that
 
 ROUNDS = 3
 # Long enough for each moment to be another one, short enough to be made thirty times.
 SAMPLES = 3_000_000
 # A claim counts for 40 s after its holder's last word.
 _CLAIM_SECONDS = 60.0
-
-
-def _descendants(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    try:
-        direct = [int(child) for child in children.read_text().split()]
-    except FileNotFoundError:
-        return []
-    return [*direct, *(found for child in direct for found in _descendants(child))]
-
-
-def kill_tree(playing: Playing) -> None:
-    """SIGKILL for Ansible and all it started, at once: nobody is left to end anything."""
-    for pid in [playing.process.pid, *_descendants(playing.process.pid)]:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-
-
-def kill_group(playing: Playing) -> None:
-    """SIGKILL for Ansible's own process group; its worker has another one and lives on."""
-    os.killpg(playing.process.pid, signal.SIGKILL)
-
-
-def terminate(playing: Playing) -> None:
-    """SIGTERM, as a service manager sends it."""
-    playing.process.send_signal(signal.SIGTERM)
-
-
-def interrupt(playing: Playing) -> None:
-    """SIGINT to the whole group, as a terminal sends Ctrl-C."""
-    os.killpg(playing.process.pid, signal.SIGINT)
-
-
-WAYS: dict[str, Callable[[Playing], None]] = {
-    "SIGKILL to all": kill_tree,
-    "SIGKILL to Ansible": kill_group,
-    "SIGTERM": terminate,
-    "Ctrl-C": interrupt,
-}
 
 
 @dataclass(frozen=True)
@@ -117,44 +73,6 @@ def go_on(lab: Lab, run_id: str) -> Outcome:
     return outcome
 
 
-def assert_as_undisturbed(report: dict[str, Any], undisturbed: dict[str, Any]) -> None:
-    """Hold a report to that of a run which nobody disturbed, in all that noise does not change."""
-    assert report["progress"]["ending"]["kind"] == "complete"
-    for name in ("rounds_complete", "trials_ok"):
-        assert report["progress"][name] == undisturbed["progress"][name]
-    for name in ("pis", "base_pi", "settings", "used"):
-        assert report[name] == undisturbed[name]
-    shapes = [
-        {each["name"]: len(each["rounds"]) for each in found["comparisons"]}
-        for found in (report, undisturbed)
-    ]
-    assert shapes[0] == shapes[1]
-    assert report["estimate_of_pi"]["samples"] == undisturbed["estimate_of_pi"]["samples"]
-    flags = {check["code"] for check in report["checks"] if check["status"] == "flag"}
-    # These would mean that a trial counted twice, or ran beside what a killed run had left.
-    assert not flags & {"duplicate_streams", "streams", "overlap", "order_done", "rounds_alike", "incomplete"}
-
-
-def good_trials(folder: Path) -> dict[str, Trial]:
-    if not (folder / "plan.json").exists():
-        return {}
-    return {trial.name: trial for trial in RunStore(folder).trials() if trial.outcome == "ok"}
-
-
-def processes_of(run_id: str) -> list[str]:
-    """Return the command lines of all that a run has started: workers, and Ansible's own processes."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        is_worker = b"--run-id" in words and run_id.encode() in words
-        if is_worker or f"benchmark_run_id={run_id}".encode() in words:
-            found.append(b" ".join(word[:60] for word in words).decode("utf-8", "replace"))
-    return found
-
-
 @pytest.mark.parametrize(
     "moment", MOMENTS[::_EVERY], ids=lambda moment: f"{moment.way} after {moment.share:.0%}"
 )
@@ -198,4 +116,4 @@ def test_a_killed_run_goes_on_and_counts_each_trial_once(
     cleaned = lab.play("cleanup.yml")
     assert cleaned.exit_code == 0, cleaned.output
     assert lab.left_behind() == []
-    assert processes_of(run_id) == []
+    assert processes_of(run_id) == {}

@@ -147,6 +147,9 @@ def _reason(said: str) -> str:
     found = re.findall(r"ssh: (?:connect to host \S+ port \d+: |(?=Could not resolve))([^\r\n]+)", text)
     lines = [line for line in re.split(r"[\r\n]+", text) if line.strip()]
     reason = one_line((found or lines or ["no reason given"])[-1].strip(" ."), 300)
-    # Of a command under way ssh often says nothing more.
-    under_way = re.fullmatch(r"Data could not be sent .* over ssh: ?(.*)", reason)
+    # Of a command under way ssh often says nothing more, and Ansible, if ssh ends while it writes to it, only
+    # that the pipe broke.
+    under_way = re.fullmatch(
+        r"Data could not be sent .* over ssh:? ?(?:\[Errno \d+\].*|(.*))", reason, re.IGNORECASE
+    )
     return one_line((under_way[1] or "the connection broke") if under_way else reason, 150)

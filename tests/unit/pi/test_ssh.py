@@ -33,6 +33,15 @@ UNREACHABLE = {
         "ssh: Shared connection to 192.168.1.102 closed.\r\n",
         r"over ssh \(Shared connection to 192\.168\.1\.102 closed\)",
     ),
+    "ended while Ansible wrote to it": (
+        "Data could not be sent to remote host '192.168.1.102'. Make sure this host can be reached over SSH: "
+        "[Errno 32] Broken pipe",
+        r"^pi-2: cannot be reached over ssh \(the connection broke\)\. Next: ssh pi@192\.168\.1\.102; check",
+    ),
+    "ended, and no more is said": (
+        "Data could not be sent to remote host '192.168.1.102'. Make sure this host can be reached over SSH.",
+        r"over ssh \(the connection broke\)",
+    ),
     "no such name": (
         "Failed to connect to the host via ssh: ssh: Could not resolve hostname pi-2: "
         "Name or service not known",
@@ -79,6 +88,8 @@ PASSES = {
     "refused",
     "broken under way",
     "broken under way, with a word",
+    "ended while Ansible wrote to it",
+    "ended, and no more is said",
     "no such name",
     "timed out",
     "nothing said",

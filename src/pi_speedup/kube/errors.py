@@ -66,8 +66,7 @@ def from_answer(server: str, kubeconfig: str, what: str, status: int, body: byte
         message, reason = body[:200].decode("utf-8", "replace"), ""
     said = one_line(message) or "no reason given"
     next_step = _next_step(status, said, kubeconfig)
-    if not _MISSING_RIGHT.search(said):
-        said = innermost(said, _SAID_LIMIT)
+    said = _shortened(said)
     if status == 401:
         what = f"does not accept the identity in {kubeconfig} (401 Unauthorized)"
     elif status == 403:
@@ -82,6 +81,16 @@ def from_answer(server: str, kubeconfig: str, what: str, status: int, body: byte
         reason=reason,
         passes_by_itself=status in _PASSING,
     )
+
+
+def _shortened(said: str) -> str:
+    right = _MISSING_RIGHT.search(said)
+    if right is None:
+        return innermost(said, _SAID_LIMIT)
+    # Which right it is matters most. Who lacks it is told if there is room.
+    _, _, with_user = said[: right.start()].rpartition("forbidden: ")
+    short = with_user + said[right.start() :]
+    return short if len(short) <= _SAID_LIMIT else one_line(said[right.start() :], _SAID_LIMIT)
 
 
 def _next_step(status: int, said: str, kubeconfig: str) -> str:

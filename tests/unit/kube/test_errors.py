@@ -58,6 +58,35 @@ def test_of_a_long_answer_the_cause_is_kept() -> None:
     assert f"forbids GET /x (403): {quota}. Next: raise the quota" in line
 
 
+RIGHTS = {
+    "a long name": (
+        'nodes is forbidden: User "system:serviceaccount:benchmarks:pi-speedup" cannot list resource "nodes" '
+        'in API group "" at the cluster scope',
+        'User "system:serviceaccount:benchmarks:pi-speedup" cannot list resource "nodes" in API group "" at '
+        "the cluster scope",
+    ),
+    "too long with the name": (
+        'leases.coordination.k8s.io "pi-speedup" is forbidden: User "oidc:somebody@example.com" '
+        'cannot get resource "leases" in API group "coordination.k8s.io" in the namespace "benchmarks"',
+        'cannot get resource "leases" in API group "coordination.k8s.io" in the namespace "benchmarks"',
+    ),
+    "with another authorizer's words": (
+        'nodes is forbidden: User "me" cannot list resource "nodes" in API group "" at the cluster scope: '
+        "denied by the gatekeeper of this cluster, which knows nobody of this name",
+        'cannot list resource "nodes" in API group "" at the cluster scope: denied by the gatekeeper of this '
+        "cluster, which know\N{HORIZONTAL ELLIPSIS}",
+    ),
+}
+
+
+@pytest.mark.parametrize(("message", "said"), RIGHTS.values(), ids=RIGHTS)
+def test_of_a_right_that_is_missing_its_name_is_kept(message: str, said: str) -> None:
+    error = from_answer(SERVER, KUBECONFIG, "GET /x", 403, json.dumps({"message": message}).encode())
+    assert error.problem.what == f"forbids GET /x (403): {said}"
+    assert error.is_missing_right
+    assert len(error.problem.cause) <= 200
+
+
 def test_only_what_passes_by_itself_is_said_to() -> None:
     passes = {
         status: from_answer(SERVER, KUBECONFIG, "GET /x", status, b"").passes_by_itself

@@ -50,6 +50,14 @@ class RunStore:
         hosts = tuple(Host(name=pi, before=self._look(pi, BEFORE), after=self._look(pi, AFTER)) for pi in pis)
         return hosts if any(host.before or host.after for host in hosts) else ()
 
+    def cores(self, pis: Iterable[str]) -> dict[str, int]:
+        """Return how many cores each Pi has, as the cluster says or the Pi itself, if one of them does."""
+        nodes = self.nodes()
+        by_itself = {
+            host.name: host.before.cores for host in self.hosts(pis) if host.before and host.before.cores
+        }
+        return by_itself | {node.name: node.cores for node in (nodes.nodes if nodes else ()) if node.cores}
+
     def pi_of(self, host: str) -> str:
         """Return a Pi's name by its host's in the inventory; they differ where the latter is an address."""
         nodes = self.nodes()

@@ -15,8 +15,8 @@ import pytest
 from pi_speedup.kube.cleanup import clean_up
 from pi_speedup.kube.client import Json, KubeClient
 from pi_speedup.kube.owned import MANAGED_BY, Place, put
-from pi_speedup.kube.rbac import BY_US, documents, grant, take_away, write_kubeconfig
-from pi_speedup.kube.rights import require_to_measure
+from pi_speedup.kube.rbac import BY_US, documents, grant, rights_in, take_away, write_kubeconfig
+from pi_speedup.kube.rights import Allowed, Right, require_to_measure
 from pi_speedup.problem import ProblemError
 from tests.lab.fault_proxy import FaultProxy
 from tests.lab.lab import Lab
@@ -95,6 +95,11 @@ class User:
     place: Place
     kubeconfig: Path
 
+    def lacks(self) -> tuple[Right, ...]:
+        """Return the rights of files/rbac.yml that are missing."""
+        with KubeClient(self.kubeconfig) as client:
+            return Allowed(client, self.place).missing(rights_in(documents(RBAC, self.place)))
+
     def complaint(self) -> str:
         """Return what is said of missing rights, an empty text if nothing is."""
         with KubeClient(self.kubeconfig) as client:
@@ -110,7 +115,7 @@ def user(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
     kubeconfig = tmp_path_factory.mktemp("user") / "kubeconfig"
     with KubeClient(lab.folder / "kubeconfig") as client:
         for place in granted_place(client):
-            write_kubeconfig(client, place, kubeconfig, 1)
+            write_kubeconfig(client, place, kubeconfig, 1, documents(RBAC, place))
             yield User(place, kubeconfig)
 
 
@@ -124,7 +129,7 @@ def rules() -> dict[str, tuple[int, int]]:
     return found
 
 
-# What a line says that names the missing rule, by the rule; the last ones are told, and the run goes on.
+# What a line says that names the missing rule, by the rule; the others are told, and the run goes on.
 NAMED = {
     "get namespaces of ours": "namespaces (get)",
     "create configmaps": "configmaps (create)",
@@ -133,7 +138,6 @@ NAMED = {
     "get, patch, delete leases of ours": "leases (get, patch, delete)",
     "create, get, list, watch, patch, delete jobs": "jobs (create, get, list, watch, patch, delete)",
     "list, watch pods": "pods (list, watch)",
-    "list nodes": "nodes (list)",
 }
 TOLD = {
     "create networkpolicies": "networkpolicies (create)",
@@ -142,10 +146,12 @@ TOLD = {
     "list, watch events": "events (list, watch)",
     "watch leases": "leases in kube-node-lease (watch)",
 }
+# Not asked for beforehand.
+NODES = "list nodes"
 
 
 def test_every_rule_is_in_the_tables() -> None:
-    assert set(rules()) == {*NAMED, *TOLD}
+    assert set(rules()) == {*NAMED, *TOLD, NODES}
 
 
 @contextlib.contextmanager
@@ -156,11 +162,11 @@ def without(client: KubeClient, user: User, rule: str) -> Iterator[None]:
     del role.manifest["rules"][number]
     put(client, role.collection, role.manifest)
     try:
-        await_that(user.complaint, "the API server knows that a right is gone")
+        await_that(user.lacks, "the API server knows that a right is gone")
         yield
     finally:
         grant(client, documents(RBAC, user.place))
-        await_that(lambda: not user.complaint(), "the API server knows that it is there again")
+        await_that(lambda: not user.lacks(), "the API server knows that it is there again")
 
 
 @pytest.mark.parametrize(("rule", "words"), NAMED.items(), ids=NAMED)
@@ -180,6 +186,54 @@ def test_without_one_that_only_says_why_the_run_goes_on(
 ) -> None:
     with without(direct, user, rule):
         assert user.complaint().startswith(f"kubeconfig {user.kubeconfig} lacks {words}: ")
+
+
+def test_who_may_not_list_nodes_measures_the_pis_of_the_inventory(
+    direct: KubeClient, user: User, lab: Lab
+) -> None:
+    mine = {"benchmark_kubeconfig": user.kubeconfig, "benchmark_namespace": user.place.namespace}
+    before = len(asked_by(lab, user.place.namespace))
+    with without(direct, user, NODES):
+        outcome = lab.play("benchmark.yml", **mine)
+    assert outcome.exit_code == 0, outcome.output
+    told = f"kubeconfig {user.kubeconfig} may not list nodes: the Pis are those of the inventory, and nobody"
+    assert [line.startswith(told) for line in outcome.output.splitlines()].count(True) == 1, outcome.output
+    report = json.loads((outcome.run_dir / "report.json").read_text())
+    assert {"nodes", "system_differs"} <= set(report["verdict"]["not_looked_at"])
+    assert "The Pis are those of the inventory: nothing is known" in report["verdict"]["words"]
+    assert report["pis"] == ["pi-1", "pi-2", "pi-3"] and report["nodes"] == []
+    asked = asked_by(lab, user.place.namespace)[before:]
+    of_nodes = [each for each in asked if each["requestURI"].startswith("/api/v1/nodes")]
+    assert [each["responseStatus"]["code"] for each in of_nodes] == [403]
+
+
+@pytest.mark.parametrize(
+    ("samples", "line"),
+    [
+        (10**9, r"^pi-9: got no pod \(pod \d: Unschedulable: 0/3 nodes are .*\), and the .* Next: "),
+        (1000, r"^pi-9: got no pod \(.*\), and the kubeconfig may not list nodes to see why\. Next: ask "),
+    ],
+    ids=["its pod waits", "its pod goes to another"],
+)
+def test_a_pi_that_is_not_in_the_cluster_is_named_without_the_nodes(
+    samples: int, line: str, direct: KubeClient, user: User, lab: Lab, tmp_path: Path
+) -> None:
+    more = tmp_path / "more.yml"
+    more.write_text("pis: {hosts: {pi-9: {}}}\n")
+    mine = {"benchmark_kubeconfig": user.kubeconfig, "benchmark_namespace": user.place.namespace}
+    job_first = {"benchmark_order_seed": 0, "benchmark_samples_per_process": samples}
+    with without(direct, user, NODES):
+        outcome = lab.play("benchmark.yml", "-i", str(more), **mine, **job_first)
+    assert_told(outcome, line)
+
+
+def test_the_right_to_list_nodes_may_be_left_out_of_the_file(direct: KubeClient, tmp_path: Path) -> None:
+    place = Place(new_name("rights"))
+    fewer = [each for each in documents(RBAC, place) if not each.manifest["kind"].startswith("ClusterRole")]
+    grant(direct, fewer)
+    assert write_kubeconfig(direct, place, tmp_path / "kubeconfig", 1, fewer)
+    for each in reversed(fewer):
+        direct.delete(each.path, direct.get(each.path)["metadata"]["uid"], "Background")
 
 
 def test_granted_twice_changes_nothing_and_taken_away_leaves_nothing(
@@ -250,7 +304,7 @@ def test_no_kubeconfig_of_others_is_overwritten(direct: KubeClient, place: Place
     theirs = tmp_path / "config"
     theirs.write_text("current-context: default\n")
     with pytest.raises(ProblemError, match="there already, and not a kubeconfig"):
-        write_kubeconfig(direct, place, theirs, 1)
+        write_kubeconfig(direct, place, theirs, 1, documents(RBAC, place))
     assert theirs.read_text() == "current-context: default\n"
 
 

@@ -159,5 +159,27 @@ def test_what_was_seen_of_an_address_becomes_its_pis(store: RunStore) -> None:
     ]
 
 
+CORES = {
+    "by the cluster": (Nodes(nodes=(Node(name="pi-1", cores=4),), not_in_inventory=()), 2, {"pi-1": 4}),
+    "by itself": (
+        Nodes(nodes=(Node(name="pi-1"),), readable=False, not_in_inventory=()),
+        2,
+        {"pi-1": 2},
+    ),
+    "not at all": (Nodes(nodes=(Node(name="pi-1"),), readable=False, not_in_inventory=()), None, {}),
+    "and there is no nodes.json": (None, 2, {"pi-1": 2}),
+}
+
+
+@pytest.mark.parametrize(("nodes", "seen", "cores"), CORES.values(), ids=CORES)
+def test_the_cores_are_told(
+    store: RunStore, nodes: Nodes | None, seen: int | None, cores: dict[str, int]
+) -> None:
+    store.write({"hosts/pi-1.before.json": HostLook(pi="pi-1", when="before", state=state(cores=seen))})
+    if nodes is not None:
+        store.write({"nodes.json": nodes})
+    assert store.cores(["pi-1", "pi-2"]) == cores
+
+
 def test_without_nodes_a_host_is_called_as_in_the_inventory(store: RunStore) -> None:
     assert store.pi_of("10.0.0.7") == "10.0.0.7"

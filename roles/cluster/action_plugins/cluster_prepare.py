@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "src"))
 
 from pi_speedup.kube.client import KubeClient
 from pi_speedup.kube.manifest import namespace_manifest, owner_manifest, policy_manifest
-from pi_speedup.kube.nodes import read_nodes
+from pi_speedup.kube.nodes import nodes_or_names
 from pi_speedup.kube.owned import Place, apply, isolate, to_apply
 from pi_speedup.kube.rights import require_to_measure
 from pi_speedup.problem import ProblemError
@@ -43,8 +43,14 @@ class ActionModule(ActionBase):
             with KubeClient(Path(given["kubeconfig"])) as client:
                 for line in require_to_measure(client, place):
                     tell(line)
-                nodes = read_nodes(client, given["pis"], given["architecture"])
+                nodes = nodes_or_names(client, given["pis"], given["architecture"])
                 RunStore(Path(given["run_dir"])).write({"nodes.json": nodes})
+                if not nodes.readable:
+                    tell(
+                        f"kubeconfig {client.kubeconfig} may not list nodes: the Pis are those of the "
+                        "inventory, and nobody looked whether their nodes are ready, cordoned or of another "
+                        "architecture"
+                    )
                 problems = [problem for node in nodes.nodes for problem in node.problems]
                 if problems:
                     return {**result, "failed": True, "msg": "\n".join(str(problem) for problem in problems)}

@@ -51,7 +51,7 @@ class ActionModule(ActionBase):
                     removed = take_away(client, place, manifests, tell)
                 else:
                     granted = grant(client, manifests)
-                    until = write_kubeconfig(client, place, path, days)
+                    until = write_kubeconfig(client, place, path, days, manifests)
             if days is None:
                 # Last, so that a second try finds all that is left.
                 removed += [str(path)] if remove_kubeconfig(path, place) else []

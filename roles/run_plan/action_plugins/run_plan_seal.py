@@ -36,7 +36,6 @@ class ActionModule(ActionBase):
         store = RunStore(Path(given["dir"]))
         try:
             if not store.has_plan:
-                nodes = store.nodes()
                 names = {host: store.pi_of(host) for host in given["pis"]}
                 for host, pi in names.items():
                     store.rename_looks(host, pi)
@@ -48,7 +47,7 @@ class ActionModule(ActionBase):
                         pis=list(names.values()),
                         base_pi=names[given["base_pi"]],
                         worker_sha256=hashlib.sha256(Path(given["worker_path"]).read_bytes()).hexdigest(),
-                        cores={node.name: node.cores for node in nodes.nodes} if nodes else {},
+                        cores=store.cores(names.values()),
                         fresh_seed=secrets.randbits(32),
                     )
                 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -15,11 +15,12 @@ from pi_speedup.kube.nodes import read_nodes
 from pi_speedup.kube.outages import Outages
 from pi_speedup.kube.owned import Place, Tell, find_owner, is_owned, our_jobs, remove
 from pi_speedup.kube.results import events, fetch_logs, last_line, workers
-from pi_speedup.kube.states import job_verdict, placement_problems, termination_message
+from pi_speedup.kube.states import PodState, job_verdict, placement_problems, termination_message
 from pi_speedup.kube.tracker import Ending, Tracker
 from pi_speedup.model.plan import Plan, Slot
 from pi_speedup.model.trial import Measured, Trial
 from pi_speedup.problem import Problem, ProblemError
+from pi_speedup.text import listed, one_line
 
 # Pods that have ended go within a second. Those of a trial that failed are ended first, within 2 s each; on a
 # Pi that is lost they never go, and disturb nobody.
@@ -228,7 +229,7 @@ class _JobTrial:
                 # By now the failed pods are known, which may not have been so when the Job's verdict came.
                 ending = tracker.ending(time.monotonic()) or ending
             elif ending.reason == "Unschedulable":
-                ending = self._why_no_pi_takes_it(ending)
+                ending = self._why_no_pi_takes_it(ending, tracker)
         logs: dict[str, bytes] = {}
         if well:
             silent = [pod for pod in tracker.pods if not termination_message(pod)]
@@ -236,7 +237,7 @@ class _JobTrial:
         found, problems = workers(tracker, self._plan, self._slot, self._attempt, logs)
         if well and (misplaced := self._misplaced(tracker)):
             # A pod that found its Pi closed goes to one that another pod has just left.
-            ending = self._why_no_pi_takes_it(_not_whole([*misplaced, *problems]))
+            ending = self._why_no_pi_takes_it(_not_whole([*misplaced, *problems]), tracker)
         elif well and problems:
             ending = _not_whole(problems)
         if ending.problem is not None:
@@ -296,12 +297,12 @@ class _JobTrial:
         for event in found:
             tracker.see_event(event, time.monotonic())
 
-    def _why_no_pi_takes_it(self, ending: Ending) -> Ending:
+    def _why_no_pi_takes_it(self, ending: Ending, tracker: Tracker) -> Ending:
         """Name the Pi that takes no pod: the scheduler counts Pis and doesn't name them."""
         try:
             found = read_nodes(self._client, self._pis, self._plan.settings.architecture)
-        except KubeError:
-            return ending
+        except KubeError as error:
+            return without_nodes(ending, self._pis, tracker.states) if error.status == 403 else ending
         problems = [problem for node in found.nodes for problem in node.problems]
         return replace(ending, problem=problems[0]) if problems else ending
 
@@ -334,6 +335,23 @@ class _JobTrial:
         except KubeError as error:
             if not error.is_gone:
                 self._driver._tell(f"Job {self._name} could not be stopped: {error.problem.what}")
+
+
+def without_nodes(ending: Ending, pis: Sequence[str], states: Iterable[PodState]) -> Ending:
+    """Name the Pis that got no pod, where the nodes may not be listed: why is not known then."""
+    problem = ending.problem
+    if problem is None:
+        return ending
+    taken = {state.node for state in states}
+    without = listed((pi for pi in pis if pi not in taken), most=3)
+    what = f"got no pod ({one_line(problem.cause, 110)})" if without else problem.what
+    problem = Problem(
+        subject=without or problem.subject,
+        what=f"{what}, and the kubeconfig may not list nodes to see why",
+        next_step="ask somebody who may (kubectl get nodes) whether each Pi is there under its name, Ready "
+        "and not cordoned, then run again",
+    )
+    return replace(ending, problem=problem)
 
 
 def _not_whole(problems: list[Problem]) -> Ending:

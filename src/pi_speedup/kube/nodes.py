@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from pi_speedup.kube.client import KubeClient
+from pi_speedup.kube.errors import KubeError
 from pi_speedup.kube.results import cores
 from pi_speedup.model.node import Node, Nodes
 from pi_speedup.problem import Problem, refuse
-from pi_speedup.text import one_line
+from pi_speedup.text import listed, one_line
 
 Json = Mapping[str, object]
 
@@ -37,6 +38,27 @@ _DERIVED_TAINTS = {
     "node.kubernetes.io/pid-pressure": "PIDPressure",
     "node.kubernetes.io/network-unavailable": "NetworkUnavailable",
 }
+
+
+def nodes_or_names(client: KubeClient, expected: Sequence[str], architecture: str) -> Nodes:
+    """Return what `read_nodes` does, only the inventory's names where the nodes may not be listed.
+
+    ProblemError if one of these is an address then: only the cluster knows which node has it.
+    """
+    try:
+        return read_nodes(client, expected, architecture)
+    except KubeError as error:
+        if error.status != 403:
+            raise
+    if addresses := [one_line(pi, 253) for pi in expected if is_address(pi)]:
+        raise refuse(
+            listed(addresses, most=3),
+            f"named by address, and kubeconfig {client.kubeconfig} may not list nodes to tell whose it is",
+            "give the name of its node and set ansible_host, or use a kubeconfig that may list nodes",
+        )
+    return Nodes(
+        nodes=tuple(Node(name=one_line(pi, 253)) for pi in expected), readable=False, not_in_inventory=()
+    )
 
 
 def read_nodes(

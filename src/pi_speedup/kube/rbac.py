@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from pi_speedup.kube.client import Json, KubeClient
 from pi_speedup.kube.errors import KubeError
 from pi_speedup.kube.kubeconfig import current_cluster
 from pi_speedup.kube.owned import APP, MANAGED_BY, Place, Tell, holds, is_going, is_managed, put, remove
-from pi_speedup.kube.rights import Allowed, in_words, to_clean_up, to_isolate, to_measure, to_say_why
+from pi_speedup.kube.rights import Allowed, Right, in_words, to_clean_up, to_measure
 from pi_speedup.problem import refuse
 from pi_speedup.store import RunStore
 from pi_speedup.text import one_line
@@ -61,6 +61,19 @@ class Document:
 def documents(text: str, place: Place) -> tuple[Document, ...]:
     """Return the objects of files/rbac.yml for a namespace; the file itself is written for pi-speedup."""
     return tuple(Document(_moved(manifest, place.namespace)) for manifest in yaml.safe_load_all(text))
+
+
+def rights_in(manifests: Iterable[Document]) -> set[Right]:
+    """Return each single right that their Roles grant."""
+    return {
+        Right(verb, group, resource, document.manifest["metadata"].get("namespace", ""), name)
+        for document in manifests
+        for rule in document.manifest.get("rules", ())
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for name in rule.get("resourceNames", ("",))
+        for verb in rule["verbs"]
+    }
 
 
 def _moved(value: Any, namespace: str, key: str = "") -> Any:
@@ -166,7 +179,9 @@ def take_away(client: KubeClient, place: Place, granted: Sequence[Document], tel
     return removed
 
 
-def write_kubeconfig(client: KubeClient, place: Place, path: Path, days: int) -> str:
+def write_kubeconfig(
+    client: KubeClient, place: Place, path: Path, days: int, granted: Sequence[Document]
+) -> str:
     """Write a kubeconfig for who has been granted the rights, private; return until when its token counts.
 
     ProblemError if a file is there that is not one of these, or the rights are not what they should be.
@@ -194,12 +209,12 @@ def write_kubeconfig(client: KubeClient, place: Place, path: Path, days: int) ->
         sort_keys=False,
     )
     RunStore(path.parent).write({path.name: text})
-    _see_that_it_works(path, place)
+    # What is not needed to measure may be left out of the file.
+    _see_that_it_works(path, place, {*to_measure(place), *to_clean_up(place), *rights_in(granted)})
     return one_line(status["expirationTimestamp"], 40)
 
 
-def _see_that_it_works(path: Path, place: Place) -> None:
-    wanted = {*to_measure(place), *to_clean_up(place), *to_say_why(place), *to_isolate(place)}
+def _see_that_it_works(path: Path, place: Place, wanted: Iterable[Right]) -> None:
     deadline = time.monotonic() + _LEARNING_SECONDS
     with KubeClient(path) as client:
         while lacking := Allowed(client, place).missing(wanted):

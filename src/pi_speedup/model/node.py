@@ -35,8 +35,13 @@ class Node(Model):
 
 
 class Nodes(Model):
-    """One entry per expected Pi in the order of the inventory, and the names of the cluster's other nodes."""
+    """One entry per expected Pi in the order of the inventory, and the names of the cluster's other nodes.
+
+    `readable` is false where the kubeconfig may not list nodes: then the names are the inventory's, and the
+    cluster said nothing of them.
+    """
 
     schema_version: Literal[1] = 1
+    readable: bool = True
     nodes: tuple[Node, ...]
     not_in_inventory: tuple[Text, ...]

@@ -105,7 +105,7 @@ def build_report(contents: Contents) -> Report:
         clocks_corrected=evidence.clocks.corrected,
         checks=checks,
         trials=_trial_rows(evidence),
-        nodes=nodes.nodes if nodes else (),
+        nodes=nodes.nodes if nodes and nodes.readable else (),
         not_in_inventory=nodes.not_in_inventory if nodes else (),
         hosts=contents.hosts,
     )
@@ -140,6 +140,8 @@ def _verdict(checks: tuple[Check, ...], some: bool) -> Verdict:
     words = f"{looked_at} of {len(checks)} checks looked at"
     if not_looked_at:
         words += f"; not: {listed(not_looked_at, most=len(checks))}"
+    if "nodes" in not_looked_at:
+        words += ". The Pis are those of the inventory: nothing is known of their nodes"
     if not some:
         return Verdict(
             status="none",

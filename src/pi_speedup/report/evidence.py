@@ -171,6 +171,11 @@ class Evidence:
         nodes = self.contents.nodes
         return next((node for node in nodes.nodes if node.name == pi), None) if nodes else None
 
+    @property
+    def nodes_readable(self) -> bool:
+        """Whether the kubeconfig may list nodes, as far as is known."""
+        return self.contents.nodes is None or self.contents.nodes.readable
+
     def cores(self, pi: str) -> int | None:
         """Return how many cores a Pi has, by the cluster or by itself; None if nobody told."""
         node = self.node(pi)

@@ -21,7 +21,7 @@ from pi_speedup.kube import client as client_module
 from pi_speedup.kube.client import KubeClient
 from pi_speedup.kube.inventory import inventory_text
 from pi_speedup.kube.lease import claim_of, counts, refusal
-from pi_speedup.kube.nodes import read_nodes
+from pi_speedup.kube.nodes import nodes_or_names, read_nodes
 from pi_speedup.kube.owned import Place, is_managed, is_owned, letting_go, namespace_going
 from pi_speedup.kube.results import events, fetch_logs, last_line, workers
 from pi_speedup.kube.rights import require_to_measure
@@ -185,6 +185,7 @@ REQUESTS: dict[str, Callable[[KubeClient], object]] = {
     "log": lambda client: client.log(f"{PLACE.pods}/x/log", 1.0, 100),
     "watch": lambda client: list(client.open_watch(PLACE.pods, {})),
     "rights": lambda client: require_to_measure(client, PLACE),
+    "nodes": lambda client: nodes_or_names(client, PIS, "arm64"),
     "time": lambda client: (client.find("/api/v1/x"), client.now().isoformat()),
 }
 BODIES = spoiled(

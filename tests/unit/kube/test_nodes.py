@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pi_speedup.kube.nodes import judged
-from pi_speedup.model.node import Nodes
+from pi_speedup.kube.errors import KubeError, from_answer
+from pi_speedup.kube.nodes import judged, nodes_or_names
+from pi_speedup.model.node import Node, Nodes
 from pi_speedup.problem import ProblemError
 
 NODES: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "nodes.yml").read_text())
@@ -198,3 +200,41 @@ def test_an_address_that_no_node_has() -> None:
 def test_a_pi_by_name_and_by_address_is_named_twice() -> None:
     with pytest.raises(ProblemError, match=r"^pi-1: it is pi-1, a second time\. Next: name each Pi once"):
         judged(TWO, ["pi-1", "192.168.1.101"], "arm64", (), NOW)
+
+
+class Refuses:
+    """An API server that answers a request for its nodes with this status."""
+
+    kubeconfig = Path("/home/me/config")
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+    def list_all(self, path: str) -> Any:
+        body = json.dumps({"message": 'User "me" cannot list resource "nodes" in API group ""'}).encode()
+        raise from_answer("https://pi-1:6443", str(self.kubeconfig), f"GET {path}", self.status, body)
+
+
+def test_who_may_not_list_nodes_has_the_names_of_the_inventory() -> None:
+    client: Any = Refuses(403)
+    found = nodes_or_names(client, ["pi-1", "pi-2"], "arm64")
+    assert not found.readable and found.not_in_inventory == ()
+    assert found.nodes == (Node(name="pi-1"), Node(name="pi-2"))
+
+
+def test_without_the_nodes_an_address_is_not_a_name() -> None:
+    client: Any = Refuses(403)
+    with pytest.raises(ProblemError) as caught:
+        nodes_or_names(client, ["pi-1", "10.0.0.2", "fd00::3"], "arm64")
+    assert str(caught.value) == (
+        "10.0.0.2, fd00::3: named by address, and kubeconfig /home/me/config may not list nodes to tell "
+        "whose it is. Next: give the name of its node and set ansible_host, or use a kubeconfig that may "
+        "list nodes"
+    )
+
+
+@pytest.mark.parametrize("status", [401, 500])
+def test_another_refusal_of_the_nodes_ends_the_run(status: int) -> None:
+    client: Any = Refuses(status)
+    with pytest.raises(KubeError):
+        nodes_or_names(client, ["pi-1"], "arm64")

@@ -190,6 +190,11 @@ def all_nodes(of: Plan, **values: Any) -> Nodes:
     )
 
 
+def unreadable_nodes(of: Plan) -> Nodes:
+    """Return the Pis where the kubeconfig may not list nodes."""
+    return Nodes(nodes=tuple(Node(name=pi) for pi in of.pis), readable=False, not_in_inventory=())
+
+
 def state(**values: Any) -> HostState:
     """Return a Pi that is well."""
     return HostState(

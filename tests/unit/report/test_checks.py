@@ -429,6 +429,12 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         "none",
         "pi-3 had 6.6.1",
     ),
+    "a node that was cordoned": (
+        lambda: looked_at(nodes=_with_a_cordoned_node()),
+        "nodes",
+        "none",
+        "pi-3: cordoned (unschedulable)",
+    ),
     "throttled meanwhile": (
         lambda: looked_at(hosts=factory.hosts(factory.plan(), {}, {"throttled": 0x40000})),
         "throttled",
@@ -530,6 +536,13 @@ def _with_another_kernel() -> Nodes:
     return nodes.model_copy(update={"nodes": (*nodes.nodes[:2], other)})
 
 
+def _with_a_cordoned_node() -> Nodes:
+    nodes = factory.all_nodes(factory.plan())
+    problem = Problem(subject="pi-3", what="cordoned (unschedulable)", next_step="kubectl uncordon pi-3")
+    other = nodes.nodes[2].model_copy(update={"problems": (problem,)})
+    return nodes.model_copy(update={"nodes": (*nodes.nodes[:2], other)})
+
+
 @pytest.mark.parametrize(("make", "code", "effect", "words"), FLAGGED.values(), ids=FLAGGED)
 def test_what_misleads_is_flagged(make: Callable[[], Contents], code: str, effect: str, words: str) -> None:
     found = checks_of(make())[code]
@@ -576,6 +589,25 @@ UNKNOWN: dict[str, tuple[Callable[[], Contents], set[str]]] = {
     "the cluster tells nothing": (
         lambda: factory.contents(nodes=Nodes(nodes=(), not_in_inventory=())),
         {
+            "nodes",
+            "system_differs",
+            "cores",
+            "throttled",
+            "temperature",
+            "load",
+            "clock_offset",
+            "model_differs",
+            "governor_differs",
+        },
+    ),
+    "the kubeconfig may not list nodes": (
+        lambda: looked_at(nodes=factory.unreadable_nodes(factory.plan())),
+        {"nodes", "system_differs"},
+    ),
+    "neither the cluster nor the Pis were asked": (
+        lambda: factory.contents(nodes=factory.unreadable_nodes(factory.plan())),
+        {
+            "nodes",
             "system_differs",
             "cores",
             "throttled",
@@ -620,11 +652,18 @@ def test_nothing_is_known_before_a_round_is_complete() -> None:
         "cores",
         "governor_differs",
         "system_differs",
+        "nodes",
         "throttled",
         "temperature",
         "load",
     }
     assert found["incomplete"].status == "flag"
+
+
+def test_without_the_nodes_each_check_that_needs_them_says_so() -> None:
+    found = checks_of(factory.contents(nodes=factory.unreadable_nodes(factory.plan())))
+    for code in ("nodes", "system_differs", "cores"):
+        assert "the kubeconfig may not list nodes" in found[code].found, code
 
 
 WELL: dict[str, Callable[[], Contents]] = {

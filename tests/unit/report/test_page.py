@@ -246,6 +246,15 @@ def test_a_language_that_there_is_not_is_refused() -> None:
         Words("tlh")
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_run_of_the_inventory_only_says_so_beside_its_verdict(language: str) -> None:
+    words = catalogue(language)["verdict.inventory_only"]
+    plan = factory.plan()
+    of_inventory = build_report(factory.contents(nodes=factory.unreadable_nodes(plan)))
+    assert words in page(of_inventory, language=language)
+    assert words not in page(build_report(factory.contents()), language=language)
+
+
 def test_each_control_has_its_words() -> None:
     assert all(f"checks.{name}" in catalogue("en") for name in ControlName.__args__)  # type: ignore[attr-defined]
 

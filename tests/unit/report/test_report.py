@@ -125,14 +125,23 @@ VERDICTS: dict[str, tuple[Any, str, tuple[str, ...], str]] = {
         lambda: factory.contents(hosts=factory.hosts(factory.plan())),
         "sound",
         (),
-        "39 of 39 checks looked at.",
+        "40 of 40 checks looked at.",
     ),
     "doubtful": (
         lambda: factory.contents(factory.plan(samples_per_process=1_000_000)),
         "doubtful",
         ("short_run",),
-        "33 of 39 checks looked at; not: model_differs, governor_differs, throttled, temperature, load, "
+        "34 of 40 checks looked at; not: model_differs, governor_differs, throttled, temperature, load, "
         "clock_offset.",
+    ),
+    "of the inventory only": (
+        lambda: factory.contents(
+            nodes=factory.unreadable_nodes(factory.plan()), hosts=factory.hosts(factory.plan())
+        ),
+        "sound",
+        (),
+        "38 of 40 checks looked at; not: system_differs, nodes. The Pis are those of the inventory: nothing "
+        "is known of their nodes.",
     ),
     "invalid, which outweighs doubtful": (
         lambda: factory.contents(

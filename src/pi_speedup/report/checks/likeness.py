@@ -21,6 +21,7 @@ from pi_speedup.report.evidence import Evidence, Work
 from pi_speedup.report.images import comparable_kinds, same_images, short_name
 from pi_speedup.text import listed, one_line
 
+_NO_NODES = "the kubeconfig may not list nodes"
 _NOT_LOOKED = "the Pis were not looked at (benchmark_host_checks is false)"
 # A limit that nothing enforces shows in what was used.
 _MOST_BEYOND_LIMIT = 1.2
@@ -212,7 +213,8 @@ def cores(evidence: Evidence) -> Finding:
         return flagged(few, "Its processes wait for each other.", "doubtful")
     silent = [pi for pi in evidence.plan.pis if pi not in known]
     if silent:
-        return unknown(f"nobody told how many {listed(silent)} has")
+        why = "" if evidence.nodes_readable else f": {_NO_NODES}"
+        return unknown(f"nobody told how many {listed(silent)} has{why}")
     counts = sorted(set(known.values()))
     return passed(f"{listed(counts, ' or ')} cores, {processes} used")
 
@@ -228,6 +230,8 @@ def governor_differs(evidence: Evidence) -> Finding:
 @check("system_differs", "All Pis have the same kernel and kubelet", without_rounds=True)
 def system_differs(evidence: Evidence) -> Finding:
     """Compare what the cluster says of the Pis' systems."""
+    if not evidence.nodes_readable:
+        return unknown(_NO_NODES)
     nodes = [node for pi in evidence.plan.pis if (node := evidence.node(pi)) is not None]
     if len(nodes) < evidence.pis:
         return unknown("the cluster did not describe all Pis")

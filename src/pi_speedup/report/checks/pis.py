@@ -1,4 +1,4 @@
-"""Were the Pis well? Judged from what each said of itself before and after the run."""
+"""Were the Pis well? Judged from what the cluster, and each of itself, said before and after the run."""
 
 from __future__ import annotations
 
@@ -18,6 +18,23 @@ _SINCE_START = 16
 # From here on a Raspberry Pi 4 or 5 slows down.
 _HOT_CELSIUS = 80.0
 _NOT_LOOKED = "the Pis were not looked at (benchmark_host_checks is false)"
+
+
+@check("nodes", "Each Pi's node could take a pod before the run", without_rounds=True)
+def nodes(evidence: Evidence) -> Finding:
+    """Read what the cluster said of the Pis' nodes when the run last began."""
+    if not evidence.nodes_readable:
+        return unknown(
+            "the kubeconfig may not list nodes: the Pis are those of the inventory, and nobody looked "
+            "whether their nodes are ready, cordoned or of another architecture"
+        )
+    described = [node for pi in evidence.plan.pis if (node := evidence.node(pi)) is not None]
+    if len(described) < evidence.pis:
+        return unknown("the cluster did not describe all Pis")
+    found = [problem.cause for node in described for problem in node.problems]
+    if found:
+        return flagged(found, "Nothing was measured then; what was measured before counts.", "none")
+    return passed(f"all ready, not cordoned, of architecture {evidence.plan.settings.architecture}")
 
 
 @check("throttled", "No Pi was throttled", without_rounds=True)

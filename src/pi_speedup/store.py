@@ -14,7 +14,7 @@ from pi_speedup.model.host import AFTER, BEFORE, Host, HostLook, HostState, When
 from pi_speedup.model.node import Nodes
 from pi_speedup.model.plan import Plan
 from pi_speedup.model.trial import Trial
-from pi_speedup.problem import ProblemError, refuse
+from pi_speedup.problem import Problem, ProblemError, refuse
 from pi_speedup.text import one_line
 
 # The folder, within a run's, for what must not outlive the run.
@@ -47,7 +47,9 @@ class RunStore:
 
     def hosts(self, pis: Iterable[str]) -> tuple[Host, ...]:
         """Return the Pis as they were before and after, in the order given; none where none was looked at."""
-        hosts = tuple(Host(name=pi, before=self._look(pi, BEFORE), after=self._look(pi, AFTER)) for pi in pis)
+        hosts = tuple(
+            Host(name=pi, before=self._state(pi, BEFORE), after=self._state(pi, AFTER)) for pi in pis
+        )
         return hosts if any(host.before or host.after for host in hosts) else ()
 
     def cores(self, pis: Iterable[str]) -> dict[str, int]:
@@ -58,18 +60,29 @@ class RunStore:
         }
         return by_itself | {node.name: node.cores for node in (nodes.nodes if nodes else ()) if node.cores}
 
+    def unfit(self, hosts: Iterable[str]) -> dict[str, tuple[Problem, ...]]:
+        """Return what was kept of the problems that each Pi had before the run, by its inventory's name."""
+        looks = {host: self.look(host, BEFORE) for host in hosts}
+        return {host: look.problems for host, look in looks.items() if look and look.problems}
+
     def pi_of(self, host: str) -> str:
         """Return a Pi's name by its host's in the inventory; they differ where the latter is an address."""
         nodes = self.nodes()
-        return next((node.name for node in nodes.nodes if node.host == host), host) if nodes else host
+        known = (*nodes.nodes, *nodes.left_out) if nodes else ()
+        return next((node.name for node in known if node.host == host), host)
+
+    def host_of(self, pi: str) -> str:
+        """Return what the inventory calls a Pi."""
+        nodes = self.nodes()
+        return next((node.inventory_name for node in nodes.nodes if node.name == pi), pi) if nodes else pi
 
     def rename_looks(self, host: str, pi: str) -> None:
         """Give what was seen of a host before its node was known the name of the Pi."""
         whens: tuple[When, ...] = (BEFORE, AFTER)
         for when in whens:
-            state = self._look(host, when)
-            if state is not None and host != pi:
-                self.write({f"hosts/{pi}.{when}.json": HostLook(pi=pi, when=when, state=state)})
+            look = self.look(host, when)
+            if look is not None and host != pi:
+                self.write({f"hosts/{pi}.{when}.json": look.model_copy(update={"pi": pi})})
                 with _named(self.folder / f"hosts/{host}.{when}.json"):
                     (self.folder / f"hosts/{host}.{when}.json").unlink()
 
@@ -148,9 +161,14 @@ class RunStore:
             step = "take it from a copy of the run, or move a trial out of the folder and measure it anew"
             raise refuse(error.problem.subject, error.problem.what, step) from None
 
-    def _look(self, pi: str, when: str) -> HostState | None:
+    def look(self, pi: str, when: When) -> HostLook | None:
+        """Return what was seen of a Pi, None if it was not looked at."""
         name = f"hosts/{pi}.{when}.json"
-        return self._read(HostLook, name).state if self._has(name) else None
+        return self._read(HostLook, name) if self._has(name) else None
+
+    def _state(self, pi: str, when: When) -> HostState | None:
+        look = self.look(pi, when)
+        return look.state if look else None
 
     def _write_one(self, name: str, content: bytes) -> bool:
         relative = PurePosixPath(name)

@@ -244,16 +244,17 @@ def test_a_run_that_fails_says_why_and_leaves_nothing_but_its_files(
 
 @dataclass(frozen=True)
 class Lost:
-    """Three runs: one from which a Pi was taken, and two that began without it."""
+    """Four runs: one from which a Pi was taken, two that began without it, and one that may do without it."""
 
     amid: Outcome
     unreachable: Outcome
     unready: Outcome
+    without: Outcome
 
 
 @pytest.fixture(scope="module")
 def lost(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Lost:
-    """Freeze pi-3 under a run whose pods would never end, run twice more, and thaw it."""
+    """Freeze pi-3 under a run whose pods would never end, run three times more, and thaw it."""
     runs: dict[str, object] = {"benchmark_runs_dir": tmp_path_factory.mktemp("lost")}
     endless = {"benchmark_samples_per_process": ENDLESS, "benchmark_timeout_seconds": 600, **JOB_FIRST}
     playing = cluster.start("benchmark.yml", benchmark_run_id="pi-lost", **endless, **runs)
@@ -264,7 +265,8 @@ def lost(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Lost:
         amid = Outcome(amid.exit_code, amid.output, amid.run_dir.with_name("pi-lost"))
         unready = cluster.start("benchmark.yml", **UNSEEN, **runs).end(within_seconds=TELLS_WITHIN_SECONDS)
         unreachable = cluster.start("benchmark.yml", **runs).end(within_seconds=TELLS_WITHIN_SECONDS)
-    return Lost(amid, unreachable, unready)
+        without = cluster.start("benchmark.yml", benchmark_min_pis=2, **runs).end(TELLS_WITHIN_SECONDS)
+    return Lost(amid, unreachable, unready, without)
 
 
 def test_a_pi_lost_amid_a_run_is_named_long_before_the_timeout(lost: Lost) -> None:
@@ -281,6 +283,19 @@ def test_a_lost_pi_is_named_by_its_node(lost: Lost) -> None:
 
 def test_a_lost_pi_is_named_by_its_connection(lost: Lost) -> None:
     assert_told(lost.unreachable, r"^pi-3: cannot be reached over ssh \(.*timed out\)")
+
+
+def test_a_lost_pi_is_left_out_where_two_are_enough(lost: Lost) -> None:
+    # Although a pod of the first run is still there, which does not end as long as pi-3 is away.
+    assert lost.without.exit_code == 0, lost.without.output
+    assert re.search(
+        r"^\[WARNING\]: pi-3: cannot be reached over ssh \(.*timed out\) \(and 1 more\); measuring without "
+        r"it \(benchmark_min_pis: 2\)\. Next: ",
+        lost.without.output,
+        re.MULTILINE,
+    )
+    assert {trial.slot.cell for trial in trials(lost.without)} == {"alone", "together-2"}
+    assert all(trial.outcome == "ok" for trial in trials(lost.without))
 
 
 # A connection that breaks while a Pi works alone.

@@ -209,6 +209,31 @@ def test_a_pi_that_cannot_be_worked_on_stops_the_run(
     assert list((tmp_path / "runs").glob("*/plan.json")) == []
 
 
+def test_a_pi_that_is_away_is_left_out_where_two_are_enough(ssh: Ssh, lab: Lab, tmp_path: Path) -> None:
+    inventory = ssh.inventory(lab, ansible_port=9)
+    inventory["all"]["vars"]["benchmark_min_pis"] = 2
+    done = play("benchmark.yml", inventory, tmp_path)
+    assert done.exit_code == 0, done.output
+    warnings = [line for line in done.output.splitlines() if line.startswith("[WARNING]")]
+    assert len(warnings) == 1 and warnings[0].startswith(
+        "[WARNING]: pi-2: cannot be reached over ssh (Connection refused); measuring without it "
+        "(benchmark_min_pis: 2). Next: ssh "
+    )
+    report = json.loads((done.run_dir / "report.json").read_text())
+    assert (report["pis"], report["left_out"][0]["pi"]) == (["pi-1", "pi-3"], "pi-2")
+    assert [host["name"] for host in report["hosts"] if host["before"] and host["after"]] == ["pi-1", "pi-3"]
+
+
+def test_the_pi_that_works_alone_is_never_left_out(ssh: Ssh, lab: Lab, tmp_path: Path) -> None:
+    inventory = ssh.inventory(lab)
+    inventory["all"]["vars"]["benchmark_min_pis"] = 2
+    inventory["all"]["children"]["pis"]["hosts"]["pi-1"] = {"ansible_port": 9}
+    done = play("benchmark.yml", inventory, tmp_path)
+    assert_told(
+        done, r"^pi-1: cannot be reached over ssh .*Next: .*; or put another Pi into the group `base`$"
+    )
+
+
 SERVER = {
     "no K3s server there": (
         {"k3s_kubeconfig_source": "/none/k3s.yaml"},

@@ -12,7 +12,7 @@ import pytest
 from pi_speedup.model.host import Host, HostLook
 from pi_speedup.model.node import Node, Nodes
 from pi_speedup.model.plan import Plan
-from pi_speedup.problem import ProblemError
+from pi_speedup.problem import Problem, ProblemError
 from pi_speedup.store import MAX_LOG_BYTES, RunStore, remove_private
 from tests.unit.plan.factory import plan, trial
 from tests.unit.report.factory import state
@@ -183,3 +183,22 @@ def test_the_cores_are_told(
 
 def test_without_nodes_a_host_is_called_as_in_the_inventory(store: RunStore) -> None:
     assert store.pi_of("10.0.0.7") == "10.0.0.7"
+
+
+def test_what_a_pi_lacked_is_kept_and_is_no_look_at_it(store: RunStore) -> None:
+    lacks = (Problem(subject="pi-2", what="cannot be reached"),)
+    looks = {"pi-1": HostLook(pi="pi-1", when="before", state=state())}
+    looks["pi-2"] = HostLook(pi="pi-2", when="before", state=None, problems=lacks)
+    store.write({f"hosts/{pi}.before.json": look for pi, look in looks.items()})
+    assert store.unfit(["pi-1", "pi-2", "pi-3"]) == {"pi-2": lacks}
+    assert [host.before for host in store.hosts(["pi-1", "pi-2"])] == [state(), None]
+
+
+def test_a_pi_has_its_name_in_the_inventory_also_where_it_is_left_out(store: RunStore) -> None:
+    nodes = tuple(Node(name=f"pi-{number}", host=f"10.0.0.{number}") for number in (1, 2))
+    store.write({"nodes.json": Nodes(nodes=nodes[:1], not_in_inventory=(), left_out=nodes[1:])})
+    assert (store.pi_of("10.0.0.2"), store.host_of("pi-1"), store.host_of("pi-9")) == (
+        "pi-2",
+        "10.0.0.1",
+        "pi-9",
+    )

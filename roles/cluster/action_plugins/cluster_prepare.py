@@ -21,7 +21,9 @@ from pi_speedup.kube.manifest import namespace_manifest, owner_manifest, policy_
 from pi_speedup.kube.nodes import nodes_or_names
 from pi_speedup.kube.owned import Place, apply, isolate, to_apply
 from pi_speedup.kube.rights import require_to_measure
-from pi_speedup.problem import ProblemError
+from pi_speedup.model.node import Nodes
+from pi_speedup.plan.left_out import left_out, warning, what_stops, with_unfit, without_unfit
+from pi_speedup.problem import Problem, ProblemError
 from pi_speedup.store import RunStore
 from pi_speedup.text import listed, to_plain
 
@@ -29,7 +31,10 @@ _TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 
 
 class ActionModule(ActionBase):
-    """Arguments: `kubeconfig`, `run_dir`, `pis`, `architecture`, `namespace`."""
+    """Arguments: `kubeconfig`, `run_dir`, `pis`, `base_pi`, `min_pis`, `architecture`, `namespace`.
+
+    And `looked_at`: whether the Pis were, over SSH, in this run. Pis are named as in the inventory.
+    """
 
     _requires_connection = False
 
@@ -44,16 +49,15 @@ class ActionModule(ActionBase):
                 for line in require_to_measure(client, place):
                     tell(line)
                 nodes = nodes_or_names(client, given["pis"], given["architecture"])
-                RunStore(Path(given["run_dir"])).write({"nodes.json": nodes})
                 if not nodes.readable:
                     tell(
                         f"kubeconfig {client.kubeconfig} may not list nodes: the Pis are those of the "
                         "inventory, and nobody looked whether their nodes are ready, cordoned or of another "
                         "architecture"
                     )
-                problems = [problem for node in nodes.nodes for problem in node.problems]
-                if problems:
-                    return {**result, "failed": True, "msg": "\n".join(str(problem) for problem in problems)}
+                nodes, stops = self._who_takes_part(nodes, given, result)
+                if stops:
+                    return {**result, "failed": True, "msg": "\n".join(map(str, stops))}
                 if nodes.not_in_inventory:
                     others = listed(nodes.not_in_inventory)
                     tell(f"In the cluster but not in the inventory, so not used: {others}")
@@ -69,3 +73,20 @@ class ActionModule(ActionBase):
         except ProblemError as error:
             return {**result, "failed": True, "msg": str(error)}
         return {**result, "changed": bool(wanted) or isolated}
+
+    def _who_takes_part(
+        self, nodes: Nodes, given: dict[str, Any], result: dict[str, Any]
+    ) -> tuple[Nodes, tuple[Problem, ...]]:
+        """Put nodes.json down; return it, and why the run cannot begin. Who is left out is a warning."""
+        store, min_pis = RunStore(Path(given["run_dir"])), int(given["min_pis"])
+        nodes = with_unfit(nodes, store.unfit(given["pis"]) if given["looked_at"] else {})
+        if store.has_plan:
+            # The run goes on: it needs the Pis of its plan, and those that were left out are not asked for.
+            min_pis, before = len(nodes.nodes), store.nodes()
+            nodes = nodes.model_copy(update={"left_out": before.left_out if before else ()})
+        stops = what_stops(nodes, base_pi=given["base_pi"], min_pis=min_pis)
+        if not stops and not store.has_plan:
+            nodes = without_unfit(nodes)
+            result["warnings"] = [warning(each, min_pis) for each in left_out(nodes)]
+        store.write({"nodes.json": nodes})
+        return nodes, stops

@@ -1,7 +1,8 @@
 """Adapter: look at one Pi, keep what it said in the run's folder, and say in one line what it lacks.
 
 An unreachable Pi is a failure like any other here, with our line and not Ansible's, so that one run names
-every Pi that needs attention. After the run nothing fails: what cannot be read then is unknown.
+every Pi that needs attention. After the run nothing fails: what cannot be read then is unknown. Nor does a Pi
+fail that a run can do without: what it lacks is kept for who decides whether enough others are fit.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
@@ -17,18 +18,23 @@ from ansible.plugins.action import ActionBase
 # Plugins are loaded by path: the package beside the roles is not importable by itself.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "src"))
 
-from pi_speedup.model.host import AFTER, BEFORE, HostLook
+from pi_speedup.model.host import AFTER, BEFORE, HostLook, HostState, When
 from pi_speedup.pi.fitness import problems, warnings
 from pi_speedup.pi.shell import Outcome
 from pi_speedup.pi.ssh import Remote, connection_error, other_problem, python_problem, sudo_problem
 from pi_speedup.pi.state import host_state
-from pi_speedup.problem import ProblemError, refuse
+from pi_speedup.plan.left_out import or_another_base
+from pi_speedup.plan.opening import Need
+from pi_speedup.problem import Problem, ProblemError, refuse
 from pi_speedup.store import RunStore
 from pi_speedup.text import one_line, to_plain
 
 
 class ActionModule(ActionBase):
-    """Arguments: `pi` (a name), `when` (before, after), `run_dir`, `architecture`, `runtime` (or empty)."""
+    """Arguments: `pi` (a name), `when` (before, after), `run_dir`, `architecture`, `runtime` (or empty).
+
+    And `need`, in the words of plan/opening.py.
+    """
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module on the Pi between two readings of our clock."""
@@ -40,34 +46,49 @@ class ActionModule(ActionBase):
                 "run_dir": {"type": "path", "required": True},
                 "architecture": {"type": "str", "required": True},
                 "runtime": {"type": "str", "default": ""},
+                "need": {"type": "str", "default": "needed", "choices": list(get_args(Need))},
             }
         )
-        pi, runtime = str(arguments["pi"]), str(arguments["runtime"])
-        when: Literal["before", "after"] = "before" if arguments["when"] == BEFORE else "after"
+        pi, runtime, need = (str(arguments[name]) for name in ("pi", "runtime", "need"))
+        when: When = BEFORE if arguments["when"] == BEFORE else AFTER
+        store = RunStore(Path(str(arguments["run_dir"])))
+        found: tuple[Problem, ...] = ()
+        state: HostState | None = None
         try:
             asked_ns = time.time_ns()
             observed = self._observe(pi, runtime, task_vars)
             state = host_state(pi, observed, asked_ns=asked_ns, answered_ns=time.time_ns(), date=self._date())
-            store = RunStore(Path(str(arguments["run_dir"])))
-            name = store.pi_of(pi)
-            look = HostLook(pi=name, when=when, state=state)
-            store.write({f"hosts/{name}.{when}.json": look})
         except ProblemError as error:
-            return {**result, **_unseen(when, pi, error)}
-        result["changed"] = False
-        # Where Ansible found Python: the next task on this Pi need not search again.
-        result["ansible_facts"] = observed.get("ansible_facts", {})
-        if when == BEFORE:
-            found = problems(
-                state,
-                pi=pi,
-                architecture=str(arguments["architecture"]),
-                runtime=runtime or None,
-                runtime_outcome=_outcome(observed.get("runtime")),
-            )
-            if found:
-                return {**result, "failed": True, "msg": "; ".join(map(str, found))}
-            result["warnings"] = [str(problem) for problem in warnings(state, pi=pi)]
+            if when == AFTER:
+                return {**result, "changed": False, "warnings": [_unseen(pi, error)]}
+            found = (error.problem,)
+        else:
+            result["changed"] = False
+            # Where Ansible found Python: the next task on this Pi need not search again.
+            result["ansible_facts"] = observed.get("ansible_facts", {})
+            if when == BEFORE:
+                found = problems(
+                    state,
+                    pi=pi,
+                    architecture=str(arguments["architecture"]),
+                    runtime=runtime or None,
+                    runtime_outcome=_outcome(observed.get("runtime")),
+                )
+                result["warnings"] = [] if found else [str(each) for each in warnings(state, pi=pi)]
+        try:
+            if state is not None or need == "spare":
+                name = store.pi_of(pi)
+                kept = found if need == "spare" else ()
+                store.write(
+                    {f"hosts/{name}.{when}.json": HostLook(pi=name, when=when, state=state, problems=kept)}
+                )
+        except ProblemError as error:
+            if when == AFTER:
+                return {**result, "warnings": [_unseen(pi, error)]}
+            return {**result, "failed": True, "msg": str(error)}
+        if found and need != "spare":
+            lines = (*found[:-1], or_another_base(found[-1])) if need == "base" else found
+            return {**result, "failed": True, "msg": "; ".join(map(str, lines))}
         return result
 
     def _date(self) -> tuple[int, str, int] | None:
@@ -111,8 +132,5 @@ def _outcome(told: object) -> Outcome | None:
     return Outcome(int(found["rc"]), str(found.get("stderr") or found.get("stdout") or ""))
 
 
-def _unseen(when: str, pi: str, error: ProblemError) -> dict[str, Any]:
-    if when == BEFORE:
-        return {"failed": True, "msg": str(error)}
-    warning = f"{pi} could not be looked at after the run, so what it was like then is unknown: {error}"
-    return {"changed": False, "warnings": [warning]}
+def _unseen(pi: str, error: ProblemError) -> str:
+    return f"{pi} could not be looked at after the run, so what it was like then is unknown: {error}"

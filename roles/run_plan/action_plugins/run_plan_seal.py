@@ -16,6 +16,7 @@ from ansible.utils.display import Display
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "src"))
 
 from pi_speedup.model.settings import Settings
+from pi_speedup.plan.left_out import left_out
 from pi_speedup.plan.make import make_plan
 from pi_speedup.plan.progress import complete_rounds, expected_seconds
 from pi_speedup.plan.words import duration_words, plan_lines
@@ -39,16 +40,19 @@ class ActionModule(ActionBase):
                 names = {host: store.pi_of(host) for host in given["pis"]}
                 for host, pi in names.items():
                     store.rename_looks(host, pi)
+                without = left_out(store.nodes())
+                pis = [pi for pi in names.values() if pi not in {each.pi for each in without}]
                 store.seal(
                     make_plan(
                         Settings.model_validate(given["settings"]),
                         run_id=store.folder.name,
                         made_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                        pis=list(names.values()),
+                        pis=pis,
                         base_pi=names[given["base_pi"]],
                         worker_sha256=hashlib.sha256(Path(given["worker_path"]).read_bytes()).hexdigest(),
-                        cores=store.cores(names.values()),
+                        cores=store.cores(pis),
                         fresh_seed=secrets.randbits(32),
+                        left_out=without,
                     )
                 )
             store.link_as_latest()

@@ -73,7 +73,7 @@ def _row(each: Past) -> tuple[str, ...]:
     return (
         each.run_id,
         (each.made_at or "-").removesuffix("Z").replace("T", " "),
-        str(each.pis),
+        f"{each.pis} of {each.pis + each.left_out}" if each.pis and each.left_out else str(each.pis),
         f"{each.rounds_complete}/{each.rounds_planned}",
         "-" if each.speedup is None else f"{each.speedup:.2f}",
         "-" if each.interval is None else f"{each.interval.low:.2f} to {each.interval.high:.2f}",

@@ -13,7 +13,15 @@ from pi_speedup.kube.follow import OUTAGE_SECONDS, SLOW_SECONDS, Follower, liste
 from pi_speedup.kube.manifest import job_manifest, job_name
 from pi_speedup.kube.nodes import read_nodes
 from pi_speedup.kube.outages import Outages
-from pi_speedup.kube.owned import Place, Tell, find_owner, is_owned, our_jobs, remove
+from pi_speedup.kube.owned import (
+    Place,
+    Tell,
+    find_owner,
+    is_owned,
+    our_jobs,
+    remove,
+    remove_jobs_beside,
+)
 from pi_speedup.kube.results import events, fetch_logs, last_line, workers
 from pi_speedup.kube.states import PodState, job_verdict, placement_problems, termination_message
 from pi_speedup.kube.tracker import Ending, Tracker
@@ -69,8 +77,9 @@ class JobDriver:
     def prepare(self) -> None:
         """Remove the Jobs, with their pods, that an earlier run of ours left; wait until they are gone.
 
-        Only for who holds the Lease: then no Job of ours is another run's. ProblemError if the owner is not
-        the one that this driver was given, or a Job doesn't go.
+        Pods on Pis that are left out are not waited for. Only for who holds the Lease: then no Job of ours is
+        another run's. ProblemError if the owner is not the one that this driver was given, or a Job doesn't
+        go.
         """
         owner = find_owner(self._client, self._place)
         if owner is None or owner["metadata"]["uid"] != self._owner_uid:
@@ -82,7 +91,11 @@ class JobDriver:
         jobs, version = our_jobs(self._client, self._place, self._owner_uid)
         if jobs:
             self._tell(f"removing {len(jobs)} {'Job' if len(jobs) == 1 else 'Jobs'} that an earlier run left")
-            remove(self._client, self._place.jobs, jobs, version, self._tell)
+            away = {each.pi for each in self._plan.left_out}
+            if away:
+                remove_jobs_beside(self._client, self._place, jobs, away, self._tell)
+            else:
+                remove(self._client, self._place.jobs, jobs, version, self._tell)
 
     def run(self, slot: Slot, attempt: int) -> Measured:
         """Run the Job of one trial; a failure is a Trial too.

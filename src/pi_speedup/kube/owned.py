@@ -7,7 +7,7 @@ nothing, since anyone may copy it. Every deletion carries the uid as its precond
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pi_speedup.kube.client import Json, KubeClient
@@ -234,6 +234,34 @@ def remove(
         left = {uid: name for uid, name in left.items() if uid in _uids(now_there)}
         if left:
             tell(f"waiting for {listed(_named(client, collection, left))} to be gone")
+
+
+def remove_jobs_beside(
+    client: KubeClient,
+    place: Place,
+    jobs: Sequence[Json],
+    away: Collection[str],
+    tell: Tell = lambda line: None,
+) -> None:
+    """Delete Jobs, and wait until their pods are gone, but for those on the Pis that are `away`.
+
+    A pod on a lost Pi goes only once the Pi is back; where nothing is measured it disturbs nobody. KubeError
+    after REMOVAL_SECONDS.
+    """
+    deadline = time.monotonic() + REMOVAL_SECONDS
+    told = time.monotonic()
+    left = {job["metadata"]["uid"]: job["metadata"]["name"] for job in jobs}
+    for uid, name in left.items():
+        client.delete(f"{place.jobs}/{name}", uid, "Background")
+    while pods := [
+        pod for pod in _pods_of(client, place.jobs, left) if pod.get("spec", {}).get("nodeName") not in away
+    ]:
+        if time.monotonic() > deadline:
+            raise _stuck(client, place.jobs, left)
+        if time.monotonic() - told > TELL_SECONDS:
+            told = time.monotonic()
+            tell(f"waiting for {listed(pod['metadata']['name'] for pod in pods)} to be gone")
+        time.sleep(0.5)
 
 
 def _uids(items: Iterable[Json]) -> set[str]:

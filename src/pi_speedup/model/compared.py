@@ -86,12 +86,15 @@ class Compared(Model):
 class Past(Model):
     """One run of the history. `seconds`: of all Pis together; None, as the speedup, without a round.
 
+    `pis`: how many measured; `left_out`: how many of the inventory did not.
+
     `problem`: why its files cannot be read, then everything else is unknown.
     """
 
     run_id: Annotated[str, Field(max_length=255)]
     made_at: Text | None
     pis: int | None
+    left_out: int | None
     rounds_complete: int | None
     rounds_planned: int | None
     speedup: float | None

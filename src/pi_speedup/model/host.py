@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from pi_speedup.model.base import EpochNs, Model, Name, Text
+from pi_speedup.problem import Problem
 
 BEFORE: Final = "before"
 AFTER: Final = "after"
@@ -42,12 +43,16 @@ class HostState(Model):
 
 
 class HostLook(Model):
-    """The file: which Pi, when, and what it said."""
+    """The file: which Pi, when, and what it said; None if it could not be looked at.
+
+    `problems` are what it lacks for a run. They are kept only where a run may go on without this Pi.
+    """
 
     schema_version: Literal[1] = 1
     pi: Name
     when: When
-    state: HostState
+    state: HostState | None
+    problems: tuple[Problem, ...] = ()
 
 
 class Host(Model):

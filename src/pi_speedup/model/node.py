@@ -29,19 +29,26 @@ class Node(Model):
     problems: tuple[Problem, ...] = ()
 
     @property
+    def inventory_name(self) -> str:
+        """Its name in the inventory."""
+        return self.host or self.name
+
+    @property
     def usable(self) -> bool:
         """Whether it can take a pod."""
         return not self.problems
 
 
 class Nodes(Model):
-    """One entry per expected Pi in the order of the inventory, and the names of the cluster's other nodes.
+    """One entry per Pi in the order of the inventory, and the names of the cluster's other nodes.
 
-    `readable` is false where the kubeconfig may not list nodes: then the names are the inventory's, and the
-    cluster said nothing of them.
+    `left_out` are the inventory's Pis that take no part in the run; their problems say why. `readable` is
+    false where the kubeconfig may not list nodes: then the names are the inventory's, and the cluster said
+    nothing of them.
     """
 
     schema_version: Literal[1] = 1
     readable: bool = True
     nodes: tuple[Node, ...]
     not_in_inventory: tuple[Text, ...]
+    left_out: tuple[Node, ...] = ()

@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from pi_speedup.model.base import Count, Model, Name, RunId, Text
 from pi_speedup.model.settings import Settings
+from pi_speedup.problem import Problem
 
 CellName = Annotated[str, StringConstraints(pattern=r"^[a-z][-a-z0-9]{0,39}$")]
 ALONE, ALONE_LONG, ALONE_ON = "alone", "alone-long", "alone-on-"
@@ -54,8 +55,18 @@ class Slot(Model):
         return f"r{self.round:03d}-{self.position:02d}-{self.cell}"
 
 
+class LeftOut(Model):
+    """A Pi of the inventory that takes no part, and why."""
+
+    pi: Name
+    problem: Problem
+
+
 class Plan(Model):
-    """The sealed plan. `order[r]` names the cells of round r in the order in which they are measured."""
+    """The sealed plan. `order[r]` names the cells of round r in the order in which they are measured.
+
+    `pis` are those that take part; of the inventory's others `left_out` says why they don't.
+    """
 
     schema_version: Literal[1] = 1
     run_id: RunId
@@ -64,6 +75,7 @@ class Plan(Model):
     settings: Settings
     pis: Annotated[tuple[Name, ...], Field(min_length=1)]
     base_pi: Name
+    left_out: tuple[LeftOut, ...] = ()
     # SHA-256 of the worker that all trials run.
     worker_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     order_seed: int
@@ -84,6 +96,9 @@ class Plan(Model):
         for which in (self.pis, *(cell.pis for cell in self.cells)):
             if len(set(which)) != len(which) or not {*which, self.base_pi} <= set(self.pis):
                 raise ValueError("a Pi is named twice, or is not one of pis")
+        without = [each.pi for each in self.left_out]
+        if len({*without, *self.pis}) != len(without) + len(self.pis):
+            raise ValueError("a Pi is left out twice, or is one of pis")
         return self
 
     @property

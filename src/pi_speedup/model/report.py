@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue
 from pi_speedup.model.base import Model, Name, RunId, Text
 from pi_speedup.model.host import Host
 from pi_speedup.model.node import Node
+from pi_speedup.model.plan import LeftOut
 from pi_speedup.problem import Problem
 
 Status = Literal["pass", "flag", "unknown"]
@@ -332,7 +333,8 @@ class Verdict(Model):
 class Report(Model):
     """The report; a function of the run's files alone. `comparisons` is empty where no round is complete.
 
-    `used` says which part of a Pi worked, such as `one core of pi-1`, `idle` what did not.
+    `used` says which part of a Pi worked, such as `one core of pi-1`, `idle` what did not. `left_out` are the
+    inventory's Pis that took no part, each with why; all figures are of `pis`.
     """
 
     schema_version: Literal[1] = 1
@@ -346,6 +348,7 @@ class Report(Model):
     caveat: Text | None
     pis: tuple[Name, ...]
     base_pi: Name
+    left_out: tuple[LeftOut, ...] = ()
     used: Text
     idle: Text
     headline: Text

@@ -23,7 +23,7 @@ from pi_speedup.problem import ProblemError, refuse
 from pi_speedup.text import one_line
 
 PREFIX = "benchmark_"
-# Marks what says where a run is made, but not what is measured: it may differ when a run goes on.
+# Marks what says where and how a run is made, but not what is measured: it may differ when a run goes on.
 LOCAL: JsonDict = {"local": True}
 
 
@@ -163,6 +163,14 @@ class Settings(Model):
         "",
         max_length=200,
         description="A sentence shown wherever the figures are shown, for hardware that needs one.",
+    )
+    min_pis: Annotated[Whole | None, BeforeValidator(_no_text_for_none)] = Field(
+        None,
+        ge=1,
+        le=10_000,
+        description="How many Pis are enough. One that is away, cordoned or lost is then left out as long as "
+        "so many others are fit, and everything says so. Empty: all of the inventory are needed.",
+        json_schema_extra=LOCAL,
     )
     run_id: Annotated[str, BeforeValidator(lambda value: value or "")] = Field(
         "",

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 from pi_speedup import __version__
-from pi_speedup.model.plan import ALONE, ALONE_LONG, ALONE_ON, SLOW, SLOW_SHARE, Cell, Plan
+from pi_speedup.model.plan import ALONE, ALONE_LONG, ALONE_ON, SLOW, SLOW_SHARE, Cell, LeftOut, Plan
 from pi_speedup.model.settings import Settings
 from pi_speedup.problem import refuse
 from pi_speedup.text import listed
@@ -31,11 +31,13 @@ def make_plan(
     worker_sha256: str,
     cores: Mapping[str, int | None],
     fresh_seed: int,
+    left_out: Sequence[LeftOut] = (),
 ) -> Plan:
     """Return the plan of a run.
 
     `cores` tells how many each Pi has (None where the cluster doesn't say), for `processes_per_pi: all`.
-    `fresh_seed` decides the order where the settings don't. ProblemError if the cores are needed and unknown.
+    `fresh_seed` decides the order where the settings don't. `left_out`: the inventory's other Pis.
+    ProblemError if the cores are needed and unknown.
     """
     processes = _processes(settings, pis, cores)
     samples = settings.samples_per_process
@@ -83,6 +85,7 @@ def make_plan(
         settings=settings.without_local(),
         pis=tuple(pis),
         base_pi=base_pi,
+        left_out=tuple(left_out),
         worker_sha256=worker_sha256,
         order_seed=seed,
         cells=tuple(cells),

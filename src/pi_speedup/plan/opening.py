@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pi_speedup.model.settings import Settings, settings_from
+from pi_speedup.model.settings import PREFIX, Settings, settings_from
 from pi_speedup.plan.progress import Stop, next_trial
 from pi_speedup.plan.resume import check_same
 from pi_speedup.problem import refuse
@@ -16,6 +16,8 @@ from pi_speedup.store import PRIVATE, RunStore
 from pi_speedup.text import listed, one_line
 
 Door = Literal["benchmark", "cleanup", "preload", "rbac", "report"]
+# Whether a run can do without a Pi: no; no, but another could work alone; yes, if enough others are fit.
+Need = Literal["needed", "base", "spare"]
 LATEST = "latest"
 # A run's file is named after its Pi, which is a node's name.
 _PI = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
@@ -56,8 +58,9 @@ class Here:
 class Opened:
     """What the plays need to know. `fetch_from` is the Pi whose kubeconfig is fetched, empty for none.
 
-    `continues`: the run has a plan already, and goes on. `base_pi` is empty and `pis` too where the door
-    needs none.
+    `continues`: the run has a plan already, and goes on, with the Pis of that plan. `base_pi` is empty and
+    `pis` too where the door needs none. `min_pis`: how many Pis are enough; `needs` says of each what then
+    becomes of it.
     """
 
     id: str
@@ -67,13 +70,26 @@ class Opened:
     fetch_from: str
     pis: tuple[str, ...]
     base_pi: str
+    min_pis: int
     continues: bool
     settings: Settings
+
+    @property
+    def needs(self) -> dict[str, Need]:
+        """Return by Pi whether it is needed."""
+        if self.continues or self.min_pis >= len(self.pis):
+            return dict.fromkeys(self.pis, "needed")
+        return {pi: "base" if pi == self.base_pi else "spare" for pi in self.pis}
 
     def plain(self) -> dict[str, object]:
         """Return the fields built from dict, list, str, int, float, bool and None only."""
         fields = {name: getattr(self, name) for name in self.__slots__}
-        return {**fields, "pis": list(self.pis), "settings": self.settings.model_dump(mode="json")}
+        return {
+            **fields,
+            "pis": list(self.pis),
+            "needs": self.needs,
+            "settings": self.settings.model_dump(mode="json"),
+        }
 
 
 def open_door(
@@ -123,9 +139,15 @@ def _opened(
     else:
         folder = runs / (settings.run_id or f"{here.moment}-{here.fresh % 65536:04x}")
     kubeconfig, fetch_from = _kubeconfig(settings.kubeconfig, here, server, folder)
-    continues = door == "benchmark" and _continues(
-        RunStore(folder), settings, pis=pis, base_pi=base_pi, worker_sha256=worker_sha256
-    )
+    continues, min_pis = False, len(pis)
+    if door == "benchmark":
+        min_pis = _min_pis(settings, pis)
+        store = RunStore(folder)
+        continues = _continues(store, settings, pis=pis, base_pi=base_pi, worker_sha256=worker_sha256)
+        if continues:
+            # A plan is sealed with its Pis: none is left out any more, and none comes back.
+            of_the_plan = store.plan().pis
+            pis = [pi for pi in pis if store.pi_of(pi) in of_the_plan]
     return Opened(
         id=folder.name,
         dir=str(folder),
@@ -134,6 +156,7 @@ def _opened(
         fetch_from=fetch_from,
         pis=tuple(pis),
         base_pi=base_pi,
+        min_pis=min_pis,
         continues=continues,
         settings=settings,
     )
@@ -173,6 +196,18 @@ def _pis_and_base(inventory: Inventory) -> tuple[Sequence[str], str]:
     if base[0] not in pis:
         raise refuse(_named(base[0]), "in the group `base`, but not in `pis`", "put it into both")
     return pis, base[0]
+
+
+def _min_pis(settings: Settings, pis: Sequence[str]) -> int:
+    if settings.min_pis is None:
+        return len(pis)
+    if settings.min_pis > len(pis):
+        raise refuse(
+            f"{PREFIX}min_pis",
+            f"{settings.min_pis} Pis are wanted, and the inventory has {len(pis)}",
+            f"set it to {len(pis)} at most, or leave it out: then all are needed",
+        )
+    return settings.min_pis
 
 
 def _named(pi: str) -> str:

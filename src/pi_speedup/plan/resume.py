@@ -12,15 +12,20 @@ from pi_speedup.problem import ProblemError, refuse
 def check_same(
     plan: Plan, settings: Settings, *, pis: Sequence[str], base_pi: str, worker_sha256: str
 ) -> None:
-    """Raise ProblemError, naming all that differs, unless the plan is that of these settings and Pis."""
+    """Raise ProblemError, naming all that differs, unless the plan is that of these settings and Pis.
+
+    pis: all of the inventory, those too that the plan has left out.
+    """
     changed = [
         (name, getattr(plan.settings, name), getattr(settings, name))
         for name in Settings.model_fields
         if not is_local(name) and getattr(plan.settings, name) != getattr(settings, name)
     ]
     words = [f"{PREFIX}{name} was {_shown(then)} and is {_shown(now)}" for name, then, now in changed]
-    if plan.pis != tuple(pis):
-        words.append(f"the Pis were {', '.join(plan.pis)} and are {', '.join(pis)}")
+    without = [each.pi for each in plan.left_out]
+    if plan.pis != tuple(pi for pi in pis if pi not in without) or not {*without} <= {*pis}:
+        then = [*plan.pis, *(f"{pi} (left out)" for pi in without)]
+        words.append(f"the Pis were {', '.join(then)} and are {', '.join(pis)}")
     if plan.base_pi != base_pi:
         words.append(f"{plan.base_pi} worked alone, now {base_pi}")
     if plan.worker_sha256 != worker_sha256:

@@ -13,10 +13,18 @@ def plan_lines(plan: Plan) -> tuple[str, ...]:
     before = "after one warm-up" if plan.settings.warm_up else "with no warm-up"
     width = plan.longest_name
     return (
-        f"Run {plan.run_id}: {_pis(len(plan.pis))}, {rounds} {before}, plan {plan.sha256[:12]}",
+        f"Run {plan.run_id}: {_pis(plan)}, {rounds} {before}, plan {plan.sha256[:12]}",
+        *(f"  without {each.pi}: {each.problem.shown.what}" for each in plan.left_out),
         *(f"  {cell.name:<{width}}  {_cell_words(plan, cell)}, {_when(plan, cell)}" for cell in plan.cells),
         f"  {duration_words(expected_seconds(plan))} on Pis of the Raspberry Pi 4's speed",
     )
+
+
+def _pis(plan: Plan) -> str:
+    count, without = len(plan.pis), len(plan.left_out)
+    if without:
+        return f"{count} of {count + without} Pis"
+    return "1 Pi" if count == 1 else f"{count} Pis"
 
 
 def duration_words(seconds: float) -> str:
@@ -41,7 +49,3 @@ def _cell_words(plan: Plan, cell: Cell) -> str:
 def _when(plan: Plan, cell: Cell) -> str:
     rounds = [number for number, names in enumerate(plan.order) if number and cell.name in names]
     return "every round" if len(rounds) == plan.rounds else f"in round {listed(rounds, most=10)}"
-
-
-def _pis(count: int) -> str:
-    return "1 Pi" if count == 1 else f"{count} Pis"

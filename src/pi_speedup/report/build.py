@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pi_speedup import __version__
+from pi_speedup.model.plan import LeftOut
 from pi_speedup.model.report import (
     Check,
     Comparison,
@@ -86,6 +87,7 @@ def build_report(contents: Contents) -> Report:
         caveat=plan.settings.caveat or None,
         pis=plan.pis,
         base_pi=plan.base_pi,
+        left_out=tuple(LeftOut(pi=each.pi, problem=each.problem.shown) for each in plan.left_out),
         used=used_words(evidence),
         idle=idle_words(evidence),
         headline=_headline(evidence, found),
@@ -125,8 +127,8 @@ def _headline(evidence: Evidence, found: tuple[Comparison, ...]) -> str:
     else:
         how = f"{estimate_words(speedup)}; {len(first.rounds)} rounds"
     return (
-        f"{pis_words(evidence.pis)}, {each}, computed {speedup.value:.2f} times as fast as {used} of "
-        f"{plan.base_pi} alone ({how})."
+        f"{pis_words(evidence.pis, len(plan.left_out))}, {each}, computed {speedup.value:.2f} times as fast "
+        f"as {used} of {plan.base_pi} alone ({how})."
     )
 
 

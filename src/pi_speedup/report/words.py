@@ -8,8 +8,10 @@ from pi_speedup.model.report import Estimate
 from pi_speedup.report.evidence import Evidence
 
 
-def pis_words(count: int) -> str:
-    """Return `1 Pi`, `3 Pis`."""
+def pis_words(count: int, left_out: int = 0) -> str:
+    """Return `1 Pi`, `3 Pis`; `2 of 3 Pis` where some were left out."""
+    if left_out:
+        return f"{count} of {count + left_out} Pis"
     return "1 Pi" if count == 1 else f"{count} Pis"
 
 

@@ -63,11 +63,11 @@ def test_playbooks_pass_in_what_a_role_requires() -> None:
 
 
 def calls(tasks: dict[str, Any]) -> list[tuple[str, str, set[str]]]:
-    """Return role, entry and names given of each import_role in a play or block."""
+    """Return role, entry and names given of each role that a play or block imports or includes."""
     found = []
     for section in ("tasks", "block", "rescue", "always"):
         for task in tasks.get(section, ()):
-            role = task.get("ansible.builtin.import_role")
+            role = task.get("ansible.builtin.import_role") or task.get("ansible.builtin.include_role")
             if role:
                 found.append((role["name"], role.get("tasks_from", "main"), set(task.get("vars", {}))))
             found += calls(task)

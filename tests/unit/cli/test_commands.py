@@ -101,6 +101,17 @@ def test_history_as_json(runs: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert by_name["cooled"]["rounds_complete"] == 7 and by_name["stopped"]["speedup"] is None
 
 
+def test_history_tells_how_many_of_the_pis_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    factory.write(tmp_path / "x", factory.contents(factory.degraded()))
+    assert main(["history", "--runs-dir", str(tmp_path)]) == Exit.EQUAL
+    assert "  2 of 3     7/7  " in capsys.readouterr().out.splitlines()[1]
+    page = tmp_path / "history.html"
+    assert main(["history", "--runs-dir", str(tmp_path), "--html", str(page)]) == Exit.EQUAL
+    assert ">2 of 3</td>" in page.read_text()
+
+
 def test_history_of_nothing_is_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["history", "--runs-dir", str(tmp_path)]) == Exit.EQUAL
     assert len(capsys.readouterr().out.splitlines()) == 1

@@ -80,6 +80,22 @@ def test_a_pi_without_python_is_refused_in_one_line(tmp_path: Path) -> None:
     assert result["msg"].endswith("Next: set ansible_python_interpreter for pi-1 in the inventory")
 
 
+def test_what_a_spare_pi_lacks_is_kept_and_fails_nothing(tmp_path: Path) -> None:
+    assert not look(tmp_path, "main", pi_host_need="spare", **NO_PYTHON).get("failed")
+    (problem,) = RunStore(tmp_path / "run").unfit(["pi-1"])["pi-1"]
+    assert str(problem).startswith("pi-1: Ansible found no working Python there (")
+    # Looked at once more, it is fit.
+    look(tmp_path, "main", pi_host_need="spare")
+    assert RunStore(tmp_path / "run").unfit(["pi-1"]) == {}
+
+
+def test_another_pi_could_work_alone(tmp_path: Path) -> None:
+    result = look(tmp_path, "main", pi_host_need="base", **NO_PYTHON)
+    assert result["failed"]
+    assert result["msg"].endswith("for pi-1 in the inventory; or put another Pi into the group `base`")
+    assert RunStore(tmp_path / "run").unfit(["pi-1"]) == {}
+
+
 def test_after_the_run_nothing_fails(tmp_path: Path) -> None:
     result = look(tmp_path, "after", **NO_PYTHON)
     assert not result.get("failed")

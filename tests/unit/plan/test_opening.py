@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from pi_speedup.model.node import Node, Nodes
+from pi_speedup.plan.left_out import left_out
 from pi_speedup.plan.opening import Door, Here, Inventory, Opened, open_door
-from pi_speedup.problem import ProblemError
+from pi_speedup.problem import Problem, ProblemError
 from pi_speedup.store import RunStore
 from tests.unit.plan import factory
 
@@ -258,3 +259,39 @@ def test_a_run_of_pis_named_by_address_goes_on(tmp_path: Path) -> None:
     hosts = [str(node.host) for node in nodes]
     run = opened(tmp_path, Inventory(None, None, server=hosts[:1], agent=hosts[1:]), run_id="x")
     assert run.continues and run.pis == tuple(hosts)
+
+
+ALL_NEEDED = dict.fromkeys(("pi-1", "pi-2", "pi-3"), "needed")
+NEEDS: dict[str, tuple[object, int, dict[str, str]]] = {
+    "by default": (None, 3, ALL_NEEDED),
+    "all": (3, 3, ALL_NEEDED),
+    "two": ("2", 2, {"pi-1": "base", "pi-2": "spare", "pi-3": "spare"}),
+}
+
+
+@pytest.mark.parametrize(("given", "min_pis", "needs"), NEEDS.values(), ids=NEEDS)
+def test_who_is_needed(tmp_path: Path, given: object, min_pis: int, needs: dict[str, str]) -> None:
+    run = opened(tmp_path, min_pis=given)
+    assert (run.min_pis, run.needs) == (min_pis, needs)
+    assert run.plain()["needs"] == needs
+
+
+def test_more_pis_than_there_are_cannot_be_enough(tmp_path: Path) -> None:
+    with pytest.raises(ProblemError) as caught:
+        opened(tmp_path, min_pis=4)
+    assert str(caught.value) == (
+        "benchmark_min_pis: 4 Pis are wanted, and the inventory has 3. Next: set it to 3 at most, or leave "
+        "it out: then all are needed"
+    )
+
+
+def test_a_run_that_left_a_pi_out_goes_on_with_the_others_and_needs_them(tmp_path: Path) -> None:
+    store = RunStore(tmp_path / "clone/runs/x")
+    away = Node(name="pi-3", host="10.0.0.3", problems=(Problem(subject="pi-3", what="away"),))
+    nodes = tuple(Node(name=pi, host=f"10.0.0.{number}") for number, pi in ((1, "pi-1"), (2, "pi-2")))
+    store.write({"nodes.json": Nodes(nodes=nodes, not_in_inventory=(), left_out=(away,))})
+    store.seal(factory.plan(("pi-1", "pi-2")).model_copy(update={"left_out": left_out(store.nodes())}))
+    hosts = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
+    run = opened(tmp_path, Inventory(None, None, server=hosts[:1], agent=hosts[1:]), run_id="x", min_pis=2)
+    assert run.continues and run.pis == hosts[:2]
+    assert run.needs == dict.fromkeys(hosts[:2], "needed")

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from pi_speedup.model.plan import LeftOut
 from pi_speedup.model.settings import Settings
 from pi_speedup.plan.resume import check_same
-from pi_speedup.problem import ProblemError
+from pi_speedup.problem import Problem, ProblemError
 from tests.unit.plan.factory import PIS, plan
 
 SAME: dict[str, Any] = {"pis": PIS, "base_pi": "pi-1", "worker_sha256": "0" * 64}
@@ -16,6 +17,28 @@ SAME: dict[str, Any] = {"pis": PIS, "base_pi": "pi-1", "worker_sha256": "0" * 64
 
 def test_the_same_settings_go_on_wherever_the_kubeconfig_is() -> None:
     check_same(plan(rounds=5), Settings(rounds=5, kubeconfig="/elsewhere", run_id="x"), **SAME)
+
+
+DEGRADED = plan(("pi-1", "pi-2")).model_copy(
+    update={"left_out": (LeftOut(pi="pi-3", problem=Problem(subject="pi-3", what="away")),)}
+)
+
+
+def test_a_run_that_left_a_pi_out_goes_on_without_it() -> None:
+    check_same(DEGRADED, Settings(), **SAME)
+
+
+OTHER_PIS = {
+    "the one left out is gone": (("pi-1", "pi-2"), r"were pi-1, pi-2, pi-3 \(left out\) and are pi-1, pi-2"),
+    "one that measured is gone": (("pi-1", "pi-3"), r"and are pi-1, pi-3"),
+    "there is one more": ((*PIS, "pi-4"), r"and are pi-1, pi-2, pi-3, pi-4"),
+}
+
+
+@pytest.mark.parametrize(("pis", "words"), OTHER_PIS.values(), ids=OTHER_PIS)
+def test_a_run_that_left_a_pi_out_is_one_of_these_pis(pis: tuple[str, ...], words: str) -> None:
+    with pytest.raises(ProblemError, match=words):
+        check_same(DEGRADED, Settings(), **{**SAME, "pis": pis})
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pi_speedup.model.host import AFTER, BEFORE, Host, HostLook, HostState
 from pi_speedup.model.node import Node, Nodes
-from pi_speedup.model.plan import Cell, Plan, Slot
+from pi_speedup.model.plan import Cell, LeftOut, Plan, Slot
 from pi_speedup.model.settings import Settings
 from pi_speedup.model.trial import Event, Milestones, Outage, Trial, Worker
 from pi_speedup.model.worker import STRETCH_GROUP_SAMPLES, STRETCH_GROUPS, Process, WorkerReport
@@ -99,6 +99,12 @@ def plan(pis: int = 3, **values: Any) -> Plan:
         cores=dict.fromkeys(names, 4),
         fresh_seed=4,
     )
+
+
+def degraded() -> Plan:
+    """Return the sealed plan of two of three Pis."""
+    problem = Problem(subject="pi-3", what="cordoned (unschedulable)", next_step="kubectl uncordon pi-3")
+    return plan(2).model_copy(update={"left_out": (LeftOut(pi="pi-3", problem=problem),)})
 
 
 def trials(

@@ -521,6 +521,12 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         "r004-00-together-3 began before r003-",
     ),
     "stopped": (lambda: looked_at(rounds=5), "incomplete", "none", "5 of 7 rounds; broken off before"),
+    "a Pi was left out": (
+        lambda: looked_at(of=factory.degraded()),
+        "left_out",
+        "none",
+        "pi-3 was left out (cordoned (unschedulable)). 2 of 3 Pis measured; all figures are of these.",
+    ),
     "a trial failed": (
         lambda: looked_at(in_round(7, failing, base=False)),
         "failed_attempts",

@@ -36,6 +36,7 @@ def test_a_whole_run(tmp_path: Path) -> None:
         run_id=factory.RUN,
         made_at="2026-11-24T07:15:30Z",
         pis=3,
+        left_out=0,
         rounds_complete=7,
         rounds_planned=7,
         speedup=first.speedup.value,

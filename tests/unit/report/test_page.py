@@ -312,3 +312,13 @@ def test_it_stays_small(pis: int, rounds: int, most: int) -> None:
     plan = factory.plan(pis, rounds=rounds)
     contents = factory.contents(plan, hosts=factory.hosts(plan))
     assert len(page(build_report(contents), contents.trials).encode()) <= most
+
+
+LEFT_OUT = {"en": "2 of 3 Pis measured. Left out, so in no figure: pi-3 (", "zh-TW": "3 台 Pi 中有 2 台"}
+
+
+@pytest.mark.parametrize(("language", "words"), LEFT_OUT.items(), ids=LEFT_OUT)
+def test_a_pi_that_was_left_out_is_named_before_the_figure(language: str, words: str) -> None:
+    text = page(build_report(factory.contents(factory.degraded())), (), language)
+    named = text.index('pi-3 (<span lang="en">cordoned (unschedulable)</span>)')
+    assert text.index(words) < named < text.index('<div class="hero">')

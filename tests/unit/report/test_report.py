@@ -111,6 +111,18 @@ def test_a_run_that_was_stopped_is_reported() -> None:
     assert "no interval: 4 rounds complete, an interval needs 5" in shown
 
 
+def test_a_pi_that_was_left_out_is_named_wherever_the_pis_are() -> None:
+    report = build_report(factory.contents(factory.degraded()))
+    assert report.headline.startswith("2 of 3 Pis, one core of each, computed ")
+    assert [each.pi for each in report.left_out] == ["pi-3"]
+    assert report.comparisons[0].efficiency.value > 0.8
+    shown = " ".join(" ".join(terminal_table(report)).split())
+    assert "NOTED left_out: pi-3 was left out (cordoned (unschedulable)). 2 of 3 Pis measured" in shown
+    text = markdown(report)
+    assert text.startswith("# Speedup of 2 of 3 Pis\n")
+    assert "\n2 of 3 Pis measured. Left out, so in no figure: pi-3 (cordoned (unschedulable)).\n" in text
+
+
 def test_without_a_round_there_are_trials_and_no_figure() -> None:
     report = build_report(factory.contents(rounds=0))
     assert (report.verdict.status, report.comparisons, report.estimate_of_pi) == ("none", (), None)

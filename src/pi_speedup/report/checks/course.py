@@ -7,6 +7,7 @@ from itertools import pairwise
 from pi_speedup.report.checks.registry import Finding, check, flagged, passed
 from pi_speedup.report.evidence import Evidence
 from pi_speedup.report.summary import ending
+from pi_speedup.report.words import pis_words
 
 
 @check("order_done", "The trials were measured in the planned order")
@@ -39,6 +40,19 @@ def incomplete(evidence: Evidence) -> Finding:
         f"What was measured counts; go on with -e benchmark_run_id={evidence.plan.run_id}.",
         "none",
     )
+
+
+@check("left_out", "Every Pi of the inventory took part", whole_run=True, without_rounds=True)
+def left_out(evidence: Evidence) -> Finding:
+    """Name the Pis that the plan left out, since benchmark_min_pis others were fit."""
+    plan = evidence.plan
+    if plan.left_out:
+        return flagged(
+            [f"{each.pi} was left out ({each.problem.shown.what})" for each in plan.left_out],
+            f"{pis_words(evidence.pis, len(plan.left_out))} measured; all figures are of these.",
+            "none",
+        )
+    return passed(f"{pis_words(evidence.pis)}, none was left out")
 
 
 @check("failed_attempts", "No trial failed", whole_run=True, without_rounds=True)

@@ -98,7 +98,11 @@ def _cells(run: Past, rate: Estimate | None, words: Words) -> dict[str, str]:
     verdict = words("outcome.unread" if run.problem is not None else f"outcome.{state}")
     return {
         "made": _moment(run.made_at, nothing),
-        "pis": nothing if run.pis is None else str(run.pis),
+        "pis": nothing
+        if run.pis is None
+        else words("history.some_pis", count=run.pis, all=run.pis + run.left_out)
+        if run.left_out
+        else str(run.pis),
         "rounds": nothing if run.pis is None else f"{run.rounds_complete}/{run.rounds_planned}",
         "speedup": nothing if run.speedup is None else words.number(run.speedup),
         "interval": nothing

@@ -1,0 +1,53 @@
+"""A Pi was lost amid a run: the run that follows it, on the Pis that remain."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from pi_speedup.measure.loop import Ended
+from pi_speedup.model.host import BEFORE
+from pi_speedup.model.node import Nodes
+from pi_speedup.model.plan import LeftOut
+from pi_speedup.plan.left_out import left_out, next_run_id, plan_without, what_stops, without_unfit
+from pi_speedup.store import RunStore
+
+
+def may_have_lost_a_pi(store: RunStore, ended: Ended) -> bool:
+    """Say whether the run was stopped by the failure of a Job, which a lost Pi may have caused."""
+    if ended.why != "failed":
+        return False
+    trials = store.trials()
+    if not trials or trials[-1].outcome != "failed":
+        return False
+    return store.plan().cell(trials[-1].slot.cell).kind == "job"
+
+
+def begin_without(
+    store: RunStore, nodes: Nodes, *, min_pis: int, first: Path, fresh_seed: int
+) -> tuple[RunStore, tuple[LeftOut, ...]] | None:
+    """Seal the plan of the run that follows; return its folder, and the Pis that were lost.
+
+    None if no Pi was lost, too few remain, or the one that works alone is lost. nodes: the plan's Pis as the
+    cluster sees them now. first: the folder after which the new one is named.
+    """
+    plan = store.plan()
+    lost = {node.name for node in nodes.nodes if not node.usable}
+    if not lost or what_stops(nodes, base_pi=store.host_of(plan.base_pi), min_pis=min_pis):
+        return None
+    before = store.nodes()
+    nodes = without_unfit(nodes.model_copy(update={"left_out": before.left_out if before else ()}))
+    following = RunStore(first.with_name(next_run_id(first)))
+    looks = {f"hosts/{pi}.{BEFORE}.json": store.look(pi, BEFORE) for pi in plan.pis}
+    following.write({"nodes.json": nodes} | {name: look for name, look in looks.items() if look})
+    following.seal(
+        plan_without(
+            plan,
+            nodes,
+            run_id=following.folder.name,
+            made_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            fresh_seed=fresh_seed,
+        )
+    )
+    following.link_as_latest()
+    return following, tuple(each for each in left_out(nodes) if each.pi in lost)

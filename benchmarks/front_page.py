@@ -17,7 +17,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from pi_speedup.problem import ProblemError, refuse
+from pi_speedup.problem import ProblemError
 from pi_speedup.report.build import report_files
 from tests.browser.browser import ADDRESS, CHROMIUM, chromium
 
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
     run = Path(arguments[0] if arguments else PROJECT / "runs/latest")
     try:
         if CHROMIUM is None:
-            raise refuse("chromium", "not found", "apt-get install chromium")
+            raise SystemExit("chromium: not found. Next: apt-get install chromium")
         picture = first_screen(report_files(run, ["html"])["report.html"])
     except ProblemError as error:
         print(error, file=sys.stderr)
@@ -68,7 +68,7 @@ def first_screen(page_text: str) -> bytes:
     out = io.BytesIO()
     Image.open(io.BytesIO(shot)).convert("RGB").quantize(128).save(out, "PNG", optimize=True)
     if out.tell() > MOST_BYTES:
-        raise refuse(str(PICTURE), f"{out.tell()} bytes, more than {MOST_BYTES}", "lower PIXELS_EACH")
+        raise SystemExit(f"{PICTURE}: {out.tell()} bytes, more than {MOST_BYTES}. Next: lower PIXELS_EACH")
     return out.getvalue()
 
 

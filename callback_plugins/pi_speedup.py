@@ -36,7 +36,9 @@ from ansible.plugins.callback.default import CallbackModule as Default
 # Plugins are loaded by path: the package beside them is not importable by itself.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
+from pi_speedup.codes import Code
 from pi_speedup.measure.signals import Handover, end_workers_with_this_process
+from pi_speedup.problem import Problem
 from pi_speedup.text import one_line
 
 _LONGEST_LINE = 2000
@@ -169,7 +171,13 @@ class CallbackModule(Default):
         if not result.task.ignore_unreachable:
             said = one_line(result.result.get("msg", "no reason given"), 300).rstrip(".")
             host = result.host.get_name()
-            self._failures[f"{host}: unreachable ({said}). Next: ansible -m ping {host}"] = None
+            problem = Problem(
+                code=Code.SSH_UNREACHABLE,
+                subject=host,
+                what=f"unreachable ({said})",
+                next_step=f"ansible -m ping {host}",
+            )
+            self._failures[str(problem)] = None
         if self._all:
             super().v2_runner_on_unreachable(result)
 
@@ -232,10 +240,15 @@ class CallbackModule(Default):
         # A plugin of this project names whom a line is about, and may have several. A module of others does
         # not, nor does Ansible itself.
         ours = action in _SAY_IT_THEMSELVES or "." not in action
-        if ours and not message.startswith("Task failed: "):
+        if ours and "censored" not in result.result and not message.startswith("Task failed: "):
             return [one_line(line, _LONGEST_LINE) for line in message.splitlines() if line.strip()]
-        where = f"{result.host.get_name()}: {result.task.name or action}"
-        return [one_line(f"{where}: {message}", _LONGEST_LINE)]
+        problem = Problem(
+            code=Code.ANSIBLE_TASK_FAILED,
+            subject=f"{result.host.get_name()}: {result.task.name or action}",
+            what=message,
+            next_step="run again with -vvv, which shows all that Ansible says",
+        )
+        return [str(problem)]
 
 
 def _message(result: Mapping[str, Any]) -> str:

@@ -49,6 +49,7 @@ def assert_told(outcome: Outcome, message: str) -> None:
     assert "Traceback" not in outcome.output, outcome.output
     assert len(outcome.errors) == 1, outcome.output
     assert re.search(message, outcome.errors[0]), outcome.output
+    assert re.search(r" \[PS-\d{3}\]", outcome.errors[0]), outcome.output
     steps = [line for line in outcome.output.splitlines() if "Next: " in line]
     assert [line for line in steps if not line.startswith("[WARNING]")] == outcome.errors, outcome.output
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+from pi_speedup.codes import Code
 from pi_speedup.text import one_line
 
 
 class Problem(BaseModel):
     """One problem. `subject` is a Pi, a pod, a setting, a file; `next_step` what the user does, or empty.
 
-    As text it is one line: `pi-2: cordoned (unschedulable). Next: kubectl uncordon pi-2`.
+    As text it is one line: `pi-2: cordoned (unschedulable) [PS-302]. Next: kubectl uncordon pi-2`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    code: Code
     subject: str
     what: str
     next_step: str = ""
@@ -23,6 +25,7 @@ class Problem(BaseModel):
     def shown(self) -> Problem:
         """The same in harmless lines, whatever it holds: none of a log's megabytes."""
         return Problem(
+            code=self.code,
             subject=one_line(self.subject, 300),
             what=one_line(self.what, 1000),
             next_step=one_line(self.next_step, 600),
@@ -30,12 +33,13 @@ class Problem(BaseModel):
 
     @property
     def cause(self) -> str:
-        """Whom it is about and what is wrong, without what to do next."""
+        """Whom it is about and what is wrong, for a sentence: without code and what to do next."""
         shown = self.shown
         return f"{shown.subject}: {shown.what.rstrip('.')}"
 
     def __str__(self) -> str:
-        return f"{self.cause}. Next: {self.shown.next_step}" if self.next_step else self.cause
+        line = f"{self.cause} [{self.code}]"
+        return f"{line}. Next: {self.shown.next_step}" if self.next_step else line
 
 
 class ProblemError(Exception):
@@ -54,9 +58,9 @@ class ProblemError(Exception):
         return str(self.problem)
 
 
-def refuse(subject: str, what: str, next_step: str = "") -> ProblemError:
+def refuse(code: Code, subject: str, what: str, next_step: str = "") -> ProblemError:
     """Return the error of a problem that does not pass by itself, to be raised."""
-    return ProblemError(Problem(subject=subject, what=what, next_step=next_step))
+    return ProblemError(Problem(code=code, subject=subject, what=what, next_step=next_step))
 
 
 class Interrupted(BaseException):

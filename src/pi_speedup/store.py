@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
+from pi_speedup.codes import Code
 from pi_speedup.model.base import AnyModel, Model, load
 from pi_speedup.model.host import AFTER, BEFORE, Host, HostLook, HostState, When
 from pi_speedup.model.node import Nodes
@@ -95,18 +96,32 @@ class RunStore:
             trial = self._read(Trial, f"trials/{path.name}")
             where = str(path)
             if trial.run_id != plan.run_id or trial.plan_sha256 != seal:
-                raise refuse(where, "a trial of another plan", "move it out of the folder")
+                raise refuse(
+                    Code.TRIAL_DOES_NOT_FIT, where, "a trial of another plan", "move it out of the folder"
+                )
             if path.name != f"{trial.name}.json":
-                raise refuse(where, f"its content belongs into {trial.name}.json", "give it its name back")
+                raise refuse(
+                    Code.TRIAL_DOES_NOT_FIT,
+                    where,
+                    f"its content belongs into {trial.name}.json",
+                    "give it its name back",
+                )
             if trial.slot not in slots:
-                raise refuse(where, "the plan has no such trial", "move it out of the folder")
+                raise refuse(
+                    Code.TRIAL_DOES_NOT_FIT, where, "the plan has no such trial", "move it out of the folder"
+                )
             found.append(trial)
         return tuple(sorted(found, key=lambda trial: (trial.slot.round, trial.slot.position, trial.attempt)))
 
     def seal(self, plan: Plan) -> None:
         """Write the plan, which is never changed again."""
         if self.has_plan:
-            raise refuse(str(self.folder / "plan.json"), "sealed already", "choose another benchmark_run_id")
+            raise refuse(
+                Code.RUN_WRITTEN_BY_ANOTHER,
+                str(self.folder / "plan.json"),
+                "sealed already",
+                "choose another benchmark_run_id",
+            )
         self.write({"plan.json": plan})
 
     def add(self, trial: Trial, logs: Mapping[str, str | bytes] | None = None) -> None:
@@ -114,12 +129,18 @@ class RunStore:
         if not self.has_plan:
             # A trial beside no plan is worth nothing, and all that follow it neither.
             raise refuse(
+                Code.RUN_PLAN_GONE,
                 str(self.folder),
                 "its plan is gone: someone moved or removed it while it measured",
                 "put it back and go on with this benchmark_run_id, or begin a new run",
             )
         if (self.folder / f"trials/{trial.name}.json").exists():
-            raise refuse(trial.name, "measured already", "look who else writes into this run's folder")
+            raise refuse(
+                Code.RUN_WRITTEN_BY_ANOTHER,
+                trial.name,
+                "measured already",
+                "look who else writes into this run's folder",
+            )
         self.write({f"logs/{trial.name}/{name}.log": bounded(log) for name, log in (logs or {}).items()})
         self.write({f"trials/{trial.name}.json": trial})
 
@@ -134,7 +155,12 @@ class RunStore:
         """Let the link `latest`, beside the folder, point to it; an older link is replaced in one step."""
         link = self.folder.parent / "latest"
         if link.exists() and not link.is_symlink():
-            raise refuse(str(link), "not a link", "move it away, or choose another benchmark_runs_dir")
+            raise refuse(
+                Code.FILE_IN_THE_WAY,
+                str(link),
+                "not a link",
+                "move it away, or choose another benchmark_runs_dir",
+            )
         fresh = self.folder.parent / f".latest.{os.getpid()}"
         with _named(link):
             fresh.unlink(missing_ok=True)
@@ -152,14 +178,16 @@ class RunStore:
         try:
             data = path.read_bytes()
         except FileNotFoundError:
-            raise refuse(str(path), "missing", "name a run with benchmark_run_id, or measure first") from None
+            raise refuse(
+                Code.RUN_MISSING, str(path), "missing", "name a run with benchmark_run_id, or measure first"
+            ) from None
         except OSError as error:
             raise _unreadable(path, error) from None
         try:
             return load(model, data, str(path))
         except ProblemError as error:
             step = "take it from a copy of the run, or move a trial out of the folder and measure it anew"
-            raise refuse(error.problem.subject, error.problem.what, step) from None
+            raise refuse(Code.FILE_SPOILT, error.problem.subject, error.problem.what, step) from None
 
     def look(self, pi: str, when: When) -> HostLook | None:
         """Return what was seen of a Pi, None if it was not looked at."""
@@ -173,7 +201,7 @@ class RunStore:
     def _write_one(self, name: str, content: bytes) -> bool:
         relative = PurePosixPath(name)
         if relative.is_absolute() or ".." in relative.parts or not relative.parts:
-            raise refuse(name, "not a path inside the run's folder")
+            raise refuse(Code.MISTAKE_IN_THIS_PROGRAM, name, "not a path inside the run's folder")
         target = self.folder / relative
         with _named(target):
             if target.is_file() and target.read_bytes() == content:
@@ -199,7 +227,10 @@ def remove_private(folder: Path) -> list[str]:
             shutil.rmtree(private)
         except OSError as error:
             raise refuse(
-                str(private), f"cannot be removed ({error.strerror}) and may hold a key", "remove it by hand"
+                Code.KEY_NOT_REMOVED,
+                str(private),
+                f"cannot be removed ({error.strerror}) and may hold a key",
+                "remove it by hand",
             ) from error
         removed.append(str(private))
         with contextlib.suppress(OSError):
@@ -222,7 +253,7 @@ def _as_bytes(content: Model | str | bytes) -> bytes:
 
 
 def _unreadable(path: Path, error: OSError) -> ProblemError:
-    return refuse(one_line(path), f"cannot be read ({error.strerror})", "make it yours")
+    return refuse(Code.FILE_UNREADABLE, one_line(path), f"cannot be read ({error.strerror})", "make it yours")
 
 
 def _make_folder(folder: Path) -> None:
@@ -239,6 +270,7 @@ def _named(path: Path) -> Iterator[None]:
         if isinstance(error, ProblemError):
             raise
         raise refuse(
+            Code.FILE_NOT_WRITTEN,
             str(path),
             f"cannot be written ({error.strerror})",
             "make room there or give write permission; what was written before is whole",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from pi_speedup.codes import Code
 from pi_speedup.model.report import Report
 from pi_speedup.problem import Problem
 from pi_speedup.report.build import build_report
@@ -26,7 +27,9 @@ def _doubtful() -> Contents:
     def defect(draft: factory.Draft) -> None:
         if draft.slot.round == 5 and not draft.base:
             draft.outcome = "failed"
-            draft.problem = Problem(subject="pi-2", what="word" * 200, next_step="kubectl uncordon pi-2")
+            draft.problem = Problem(
+                code=Code.NODE_CORDONED, subject="pi-2", what="word" * 200, next_step="kubectl uncordon pi-2"
+            )
 
     plan = factory.plan(samples_per_process=1_000_000, caveat="virtual Pis: says nothing about real hardware")
     hosts = factory.hosts(plan, after={"temperature_celsius": 84.0, "throttled": 0x40004})

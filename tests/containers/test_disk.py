@@ -46,7 +46,8 @@ def test_on_a_full_disk_nothing_is_lost_and_the_run_goes_on(disk: Path, pages: i
     store = RunStore(disk / "x")
     change(disk, f"size={4 * pages}k")
     with pytest.raises(
-        ProblemError, match=r"/small/x/\S+: cannot be written \(No space left on device\)\. Next: make room"
+        ProblemError,
+        match=r"/small/x/\S+: cannot be written \(No space left on device\) \[PS-701\]\. Next: make room",
     ):
         measure_all(MADE, store)
     kept = store.trials() if store.has_plan else ()
@@ -60,7 +61,8 @@ def test_on_a_full_disk_nothing_is_lost_and_the_run_goes_on(disk: Path, pages: i
 def test_a_disk_that_is_read_only_is_one_line(disk: Path) -> None:
     change(disk, "ro")
     with pytest.raises(
-        ProblemError, match=r"/x/plan\.json: cannot be written \(Read-only file system\)\. Next: make room"
+        ProblemError,
+        match=r"/x/plan\.json: cannot be written \(Read-only file system\) \[PS-701\]\. Next: make room",
     ):
         measure_all(MADE, RunStore(disk / "x"))
 

@@ -203,7 +203,7 @@ BROKEN = {
         lambda found: "registry.example" in found[0].events[0].message,
     ),
     "too little memory for a pod": Fault(
-        r"^pod \d on pi-\d: exit code 137, OOMKilled( \(and \d more\))?\. Next: raise benchmark_memory_lim",
+        r"^pod \d on pi-\d: exit code 137, OOMKilled( \(and \d more\))? \[PS-522\]\. Next: raise benchmark_m",
         {"benchmark_memory_limit_mib": 32, **JOB_FIRST, **UNSEEN},
         hungry(in_pods=True),
         lambda found: "OOMKilled" in str(found[0].problem),
@@ -290,7 +290,7 @@ def test_a_lost_pi_is_left_out_where_two_are_enough(lost: Lost) -> None:
     assert lost.without.exit_code == 0, lost.without.output
     assert re.search(
         r"^\[WARNING\]: pi-3: cannot be reached over ssh \(.*timed out\) \(and 1 more\); measuring without "
-        r"it \(benchmark_min_pis: 2\)\. Next: ",
+        r"it \(benchmark_min_pis: 2\) \[PS-201\]\. Next: ",
         lost.without.output,
         re.MULTILINE,
     )

@@ -95,7 +95,7 @@ LASTING = {
     "an HTML error": (answers(403, HTML), "<body>welcome [2J</body>", 1),
     "an unknown identity": (answers(401), "does not accept the identity", 1),
     "a redirect": (answers(302, Location="http://127.0.0.1:1/"), "answered 302", 1),
-    "silence": (hangs, "no answer within the time allowed. Next:", 2),
+    "silence": (hangs, "no answer within the time allowed [PS-401]. Next:", 2),
     "resets": (resets, "the connection broke", 4),
 }
 
@@ -120,7 +120,7 @@ def test_server_that_is_down_is_named_with_the_kubeconfig(lab: Lab, tmp_path: Pa
     with KubeClient(proxy.kubeconfig) as client, pytest.raises(KubeError) as caught:
         client.list_all(NODES)
     assert str(proxy.kubeconfig) in str(caught.value)
-    assert "connection refused. Next:" in str(caught.value)
+    assert "connection refused [PS-401]. Next:" in str(caught.value)
     assert caught.value.passes_by_itself
 
 
@@ -280,8 +280,9 @@ def test_right_that_is_withdrawn_during_the_trial_ends_it(
     proxy: FaultProxy, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follow_module, "REFUSED_SECONDS", 0.5)
-    act = answers(403, status(403, "no right"))
+    said = 'jobs.batch is forbidden: User "me" cannot list resource "jobs" in API group "batch"'
+    act = answers(403, status(403, said))
     proxy.faults += [Fault(JOB_WATCH, act, ALWAYS), Fault("GET /jobs?", act, ALWAYS)]
     done = run(proxy.kubeconfig, place, program=misbehaving(1, "import time\ntime.sleep(60)"))
-    assert "forbids" in done.said and "no right" in done.said
+    assert "forbids" in done.said and f"{said} [PS-407]. Next: as administrator" in done.said
     assert not done.trial.passes_by_itself

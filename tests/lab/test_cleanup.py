@@ -47,7 +47,8 @@ def test_without_the_cluster_the_pi_that_works_alone_is_cleaned_up(
         text = (lab.folder / "kubeconfig").read_text()
         kubeconfig.write_text(re.sub(r"https://127\.0\.0\.1:\d+", "https://127.0.0.1:1", text))
     outcome = lab.play("cleanup.yml", benchmark_kubeconfig=kubeconfig)
-    words = "cannot be reached: connection refused" if kind == "the API away" else "does not exist"
+    away = r"cannot be reached: connection refused \[PS-401\]"
+    words = away if kind == "the API away" else r"does not exist \[PS-431\]"
     assert_told(outcome, rf"{words}\. Next: .*; then run cleanup.yml again, or remove .* {BY_HAND}")
     assert re.search(r"^pi-1: removed process", outcome.output, re.MULTILINE), outcome.output
     assert left.wait(10) != 0

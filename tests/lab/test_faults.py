@@ -115,7 +115,7 @@ REFUSED = {
     "cordoned node": Fault(r"^pi-2: cordoned .*Next: kubectl uncordon pi-2", cause=cordoned),
     "tainted node": Fault(r"^pi-3: .*dedicated=camera:NoSchedule.*Next: ", cause=tainted),
     "API server stopped": Fault(
-        r"^API server https://127\.0\.0\.1:\d+: cannot be reached: connection refused\. Next: ",
+        r"^API server https://127\.0\.0\.1:\d+: cannot be reached: connection refused \[PS-401\]\. Next: ",
         cause=api_server_stopped,
     ),
     "API server hangs": Fault(
@@ -129,8 +129,9 @@ REFUSED = {
         r"^API server .*does not accept the identity.*Next: ", cause=kubeconfig("kubeconfig.wrong-token")
     ),
     "user without rights": Fault(
-        rf"^kubeconfig .*lacks rights in namespace {UNTOUCHED}: .*jobs \(create, .*, namespaces \(create\)\. "
-        rf"Next: as administrator, ansible-playbook rbac.yml -e benchmark_namespace={UNTOUCHED} makes ",
+        rf"^kubeconfig .*lacks rights in namespace {UNTOUCHED}: .*jobs \(create, .*, namespaces \(create\)"
+        r" \[PS-407\]\. Next: as administrator, "
+        rf"ansible-playbook rbac.yml -e benchmark_namespace={UNTOUCHED} makes ",
         cause=kubeconfig("kubeconfig.readonly"),
     ),
     "certificate for another address": Fault(
@@ -211,7 +212,9 @@ def test_a_pi_that_is_cordoned_amid_a_run_is_named(lab: Lab) -> None:
     await_that(lambda: list(trials.glob("r001-*.json")), "a first round is measured")
     with cordoned(lab, lab.folder):
         outcome = playing.end(within_seconds=60)
-    assert_told(outcome, r"^pi-2: cordoned \(unschedulable\)\. Next: kubectl uncordon pi-2; then .*=amid")
+    assert_told(
+        outcome, r"^pi-2: cordoned \(unschedulable\) \[PS-302\]\. Next: kubectl uncordon pi-2; then .*=amid"
+    )
     assert RunStore(trials.parent).trials()[-1].outcome == "failed"
 
 
@@ -231,7 +234,7 @@ def test_an_owner_that_is_deleted_amid_a_run_takes_the_pods_along(lab: Lab) -> N
     await_that(lambda: running(lab), "a pod runs", 30)
     lab.kubectl("delete", "configmap", "pi-speedup-owner", where, "--wait=false")
     outcome = playing.end(within_seconds=60)
-    assert_told(outcome, r"^Job \S+: deleted by someone else while it ran\. Next: ")
+    assert_told(outcome, r"^Job \S+: deleted by someone else while it ran \[PS-533\]\. Next: ")
     await_that(lambda: not lab.get("pods", where)["items"], "the pods are gone")
 
 

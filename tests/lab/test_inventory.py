@@ -48,7 +48,9 @@ OF_BOTH_DOORS = {
     "base Pi that is none of the Pis": Mistake(
         r"^pi-9: .*not in `pis`.*Next: ", {**GOOD, "base": {"hosts": {"pi-9": {}}}}
     ),
-    "limit to one Pi": Mistake(r"^--limit pi-2: leaves pi-1, pi-3 out\. Next: ", words=("--limit", "pi-2")),
+    "limit to one Pi": Mistake(
+        r"^--limit pi-2: leaves pi-1, pi-3 out \[PS-106\]\. Next: ", words=("--limit", "pi-2")
+    ),
     "limit to the Pis": Mistake(r"^--limit pis: .*localhost.*Next: ", words=("--limit", "pis")),
     "check mode": Mistake(r"^--check: .*Next: run it without --check", words=("--check",)),
 }
@@ -106,14 +108,16 @@ def test_a_mistake_in_a_setting_is_one_line(mistake: Mistake, tmp_path: Path) ->
 
 
 def test_report_yml_needs_no_inventory(tmp_path: Path) -> None:
-    mistake = Mistake(r"latest: there is no run yet\. Next: ", groups={})
+    mistake = Mistake(r"latest: there is no run yet \[PS-711\]\. Next: ", groups={})
     assert_one_line(play("report.yml", mistake, tmp_path), mistake, tmp_path)
 
 
 def test_a_kubeconfig_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     done = play("benchmark.yml", Mistake(""), tmp_path)
     assert done.returncode == 2
-    assert re.fullmatch(r"kubeconfig \S+/none: does not exist\. Next: .*\n", done.stderr), done.stderr
+    assert re.fullmatch(r"kubeconfig \S+/none: does not exist \[PS-431\]\. Next: .*\n", done.stderr), (
+        done.stderr
+    )
 
 
 def test_the_folder_of_the_runs_is_relative_to_the_project(lab: Lab) -> None:
@@ -132,4 +136,6 @@ def test_other_settings_do_not_go_on_with_a_run(lab: Lab) -> None:
     complete = lab.play("benchmark.yml", benchmark_run_id="done")
     assert complete.exit_code == 2
     (line,) = complete.output.splitlines()
-    assert re.fullmatch(r"run done: it is complete\. Next: ansible-playbook report.yml .*=done, .*", line)
+    assert re.fullmatch(
+        r"run done: it is complete \[PS-713\]\. Next: ansible-playbook report.yml .*=done, .*", line
+    )

@@ -93,7 +93,8 @@ def test_a_killed_run_goes_on_and_counts_each_trial_once(
     if "stopped by" in ended.output:
         # While it measured: the line that says how it goes on is the last one.
         assert_told(
-            ended, rf"^run {run_id}: stopped by .* after \d of {ROUNDS} rounds\. Next: .*benchmark.yml"
+            ended,
+            rf"^run {run_id}: stopped by .* after \d of {ROUNDS} rounds \[PS-901\]\. Next: .*benchmark.yml",
         )
     if moment.way != "SIGKILL to all":
         # Whoever could, ended what it had started.

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pi_speedup.codes import Code
 from pi_speedup.kube.client import KubeClient
 from pi_speedup.kube.owned import Place
 from pi_speedup.model.plan import LeftOut
@@ -46,8 +47,8 @@ def test_a_cordoned_pi_is_left_out_and_the_run_goes_on_without_it(lab: Lab) -> N
         outcome = lab.play("benchmark.yml", **two)
     assert outcome.exit_code == 0, outcome.output
     assert warnings_of(outcome) == [
-        "[WARNING]: pi-3: cordoned (unschedulable); measuring without it (benchmark_min_pis: 2). Next: "
-        "kubectl uncordon pi-3"
+        "[WARNING]: pi-3: cordoned (unschedulable); measuring without it (benchmark_min_pis: 2) [PS-302]. "
+        "Next: kubectl uncordon pi-3"
     ]
     assert re.search(r"^Run two-of-three: 2 of 3 Pis, 1 round ", outcome.output, re.MULTILINE)
     assert "  without pi-3: cordoned (unschedulable)" in outcome.output
@@ -73,10 +74,10 @@ def test_with_too_few_pis_each_has_its_line_and_nothing_begins(lab: Lab, tmp_pat
         outcome = lab.play("benchmark.yml", benchmark_min_pis=2, benchmark_runs_dir=tmp_path)
     assert outcome.exit_code == 2, outcome.output
     assert outcome.output.splitlines() == [
-        "pi-2: cordoned (unschedulable). Next: kubectl uncordon pi-2",
-        "pi-3: cordoned (unschedulable). Next: kubectl uncordon pi-3",
-        "benchmark_min_pis: 1 of 3 Pis is fit (pi-1), and 2 are wanted. Next: do what the lines above say, "
-        "or set it lower",
+        "pi-2: cordoned (unschedulable) [PS-302]. Next: kubectl uncordon pi-2",
+        "pi-3: cordoned (unschedulable) [PS-302]. Next: kubectl uncordon pi-3",
+        "benchmark_min_pis: 1 of 3 Pis is fit (pi-1), and 2 are wanted [PS-107]. Next: do what the lines "
+        "above say, or set it lower",
     ]
     assert list(tmp_path.rglob("plan.json")) == []
 
@@ -96,7 +97,7 @@ def test_a_pi_lost_amid_a_run_is_followed_by_a_run_of_those_that_remain(lab: Lab
     )
     assert warnings_of(outcome) == [
         "[WARNING]: pi-3: cordoned (unschedulable); run loses-one-2 went on without it (benchmark_min_pis: "
-        "2). Next: kubectl uncordon pi-3"
+        "2) [PS-302]. Next: kubectl uncordon pi-3"
     ]
     # Both have reports, and no figure is of rounds of both.
     assert (outcome.run_dir.resolve().name, report_of(first)["pis"]) == ("loses-one-2", list(PIS))
@@ -116,7 +117,7 @@ def test_a_pod_that_does_not_end_on_a_pi_that_is_left_out_holds_nothing_up(
     lab.kubectl("annotate", "node", "pi-3", f"{FAULT}=lost")
     try:
         assert first.run(slot_of(endless), 1).trial.outcome == "failed"
-        lost = LeftOut(pi="pi-3", problem=Problem(subject="pi-3", what="lost"))
+        lost = LeftOut(pi="pi-3", problem=Problem(code=Code.NODE_LOST, subject="pi-3", what="lost"))
         without = new_plan(place, pis=PIS[:2]).model_copy(update={"left_out": (lost,)})
         following = driver(direct, place, without, lines.append)
         following.prepare()

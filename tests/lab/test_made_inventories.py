@@ -72,7 +72,7 @@ def test_the_inventory_made_from_the_cluster_measures(lab: Lab, tmp_path: Path) 
     assert (list(found["base"]["hosts"]), list(found["server"]["hosts"])) == (["pi-1"], ["pi-1"])
     again = command(*words)
     assert again.returncode == 2
-    assert again.stderr.startswith(f"{inventory}: is there already. Next: --force replaces it")
+    assert again.stderr.startswith(f"{inventory}: is there already [PS-704]. Next: --force replaces it")
     inventory.write_text("")
     assert command(*words, "--force").returncode == 0
     assert yaml.safe_load(inventory.read_text()) == found
@@ -115,7 +115,7 @@ def test_an_inventory_of_k3s_ansible_measures_as_it_is(lab: Lab, tmp_path: Path,
     assert (report(inventory)["pis"], report(inventory)["base_pi"]) == (names, "pi-2")
     # The run is known again by the same inventory.
     again = play(lab, inventory, "benchmark.yml", benchmark_run_id="first")
-    assert again.stderr.startswith("run first: it is complete. Next: "), again.stdout + again.stderr
+    assert again.stderr.startswith("run first: it is complete [PS-713]. Next: "), again.stdout + again.stderr
     cleaned = play(lab, inventory, "cleanup.yml")
     assert cleaned.returncode == 0, cleaned.stdout + cleaned.stderr
 
@@ -125,5 +125,7 @@ def test_an_address_that_no_node_has_is_one_line(lab: Lab, tmp_path: Path) -> No
     inventory.write_text(yaml.safe_dump(k3s_ansible(["127.9.9.9", *list(addresses(lab).values())[1:]])))
     done = play(lab, inventory, "benchmark.yml")
     assert done.returncode == 2
-    assert done.stderr.startswith("127.9.9.9: no node of the cluster has this address. Next: "), done.stderr
+    assert done.stderr.startswith("127.9.9.9: no node of the cluster has this address [PS-309]. Next: "), (
+        done.stderr
+    )
     assert done.stderr.count("\n") == 1

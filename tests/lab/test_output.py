@@ -95,7 +95,9 @@ def test_each_pi_that_cannot_take_part_has_a_line(lab: Lab) -> None:
     finally:
         for pi in ("pi-2", "pi-3"):
             lab.kubectl("uncordon", pi)
-    lines = [f"{pi}: cordoned (unschedulable). Next: kubectl uncordon {pi}" for pi in ("pi-2", "pi-3")]
+    lines = [
+        f"{pi}: cordoned (unschedulable) [PS-302]. Next: kubectl uncordon {pi}" for pi in ("pi-2", "pi-3")
+    ]
     assert (outcome.exit_code, outcome.output.splitlines()) == (2, lines)
 
 
@@ -137,7 +139,7 @@ def test_a_stopped_run_says_how_it_goes_on_and_that_works(lab: Lab, number: int,
     outcome = playing.end(within_seconds=20)
     assert outcome.exit_code == 2, outcome.output
     last = outcome.output.splitlines()[-1]
-    found = re.fullmatch(rf"run {run_id}: stopped by {by} after 0 of 3 rounds\. Next: (.*)", last)
+    found = re.fullmatch(rf"run {run_id}: stopped by {by} after 0 of 3 rounds \[PS-901\]\. Next: (.*)", last)
     assert found, outcome.output
     assert f"stopping, because of {by}" in outcome.output
     assert not computing(run_id)

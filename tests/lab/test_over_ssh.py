@@ -174,16 +174,20 @@ UNREACHABLE = {
     "nobody listens": (
         {"ansible_port": 9},
         # On a busy machine Ansible may still write to the ssh that is ending, and then says only that.
-        r"^pi-2: cannot be reached over ssh \((Connection refused|the connection broke)\)\. Next: ssh ",
+        r"^pi-2: cannot be reached over ssh \((Connection refused|the connection broke)\) \[PS-201\]\. "
+        r"Next: ssh ",
     ),
-    "unknown host key": ({"known": "unknown"}, r"^pi-2: the ssh host key of .* is not known here\. Next: "),
+    "unknown host key": (
+        {"known": "unknown"},
+        r"^pi-2: the ssh host key of .* is not known here \[PS-202\]\. Next: ",
+    ),
     "another host key": (
         {"known": "changed"},
         r"^pi-2: .* shows another ssh host key .*Next: .*ssh-keygen -R",
     ),
     "not let in": (
         {"key": "stranger"},
-        r"^pi-2: ssh does not let .* in at .*\(Permission denied \(publickey\)\)\. Next: ssh-copy-id ",
+        r"^pi-2: ssh does not let .* in at .*\(Permission denied \(publickey\)\) \[PS-204\]\. Next: ssh-copy",
     ),
     "no Python": (
         {"ansible_python_interpreter": "/usr/bin/python-none"},
@@ -217,7 +221,7 @@ def test_a_pi_that_is_away_is_left_out_where_two_are_enough(ssh: Ssh, lab: Lab, 
     warnings = [line for line in done.output.splitlines() if line.startswith("[WARNING]")]
     assert len(warnings) == 1 and warnings[0].startswith(
         "[WARNING]: pi-2: cannot be reached over ssh (Connection refused); measuring without it "
-        "(benchmark_min_pis: 2). Next: ssh "
+        "(benchmark_min_pis: 2) [PS-201]. Next: ssh "
     )
     report = json.loads((done.run_dir / "report.json").read_text())
     assert (report["pis"], report["left_out"][0]["pi"]) == (["pi-1", "pi-3"], "pi-2")
@@ -237,15 +241,15 @@ def test_the_pi_that_works_alone_is_never_left_out(ssh: Ssh, lab: Lab, tmp_path:
 SERVER = {
     "no K3s server there": (
         {"k3s_kubeconfig_source": "/none/k3s.yaml"},
-        r"^pi-1: there is no /none/k3s\.yaml, so no K3s server runs there\. Next: put",
+        r"^pi-1: there is no /none/k3s\.yaml, so no K3s server runs there \[PS-436\]\. Next: put",
     ),
     "no kubeconfig": (
         {"k3s_kubeconfig_source": "/etc/hostname"},
-        r"^pi-1: /etc/hostname is not a valid kubeconfig as K3s writes it\. Next: ",
+        r"^pi-1: /etc/hostname is not a valid kubeconfig as K3s writes it \[PS-434\]\. Next: ",
     ),
     "no such address": (
         {"k3s_kubeconfig_server_address": "no-such-pi.invalid"},
-        r"^pi-1: this machine cannot resolve no-such-pi\.invalid\. Next: ",
+        r"^pi-1: this machine cannot resolve no-such-pi\.invalid \[PS-401\]\. Next: ",
     ),
 }
 
@@ -267,4 +271,7 @@ def test_a_cleanup_without_a_kubeconfig_goes_on_and_says_what_is_left(
     inventory = ssh.inventory(lab)
     inventory["all"]["vars"]["k3s_kubeconfig_source"] = "/none/k3s.yaml"
     done = play("cleanup.yml", inventory, tmp_path)
-    assert_told(done, r"^pi-1: there is no /none/k3s\.yaml, .*\. Next: .*; then run cleanup\.yml again, or ")
+    assert_told(
+        done,
+        r"^pi-1: there is no /none/k3s\.yaml, .* \[PS-436\]\. Next: .*; then run cleanup\.yml again, or ",
+    )

@@ -80,7 +80,8 @@ def test_what_does_not_go_is_told_and_named_with_the_command_that_helps(
     with pytest.raises(KubeError) as caught:
         remove(direct, place.configmaps, [item], item["metadata"]["resourceVersion"], lines.append)
     assert str(caught.value).startswith(
-        f"ConfigMap {name}: not gone after 3 s. Next: see who holds it (example.org/held), or give that up: "
+        f"ConfigMap {name}: not gone after 3 s [PS-802]. Next: "
+        "see who holds it (example.org/held), or give that up: "
         f"kubectl -n {place.namespace} patch configmap {name} --type=merge"
     )
     assert f"waiting for ConfigMap {name} to be gone" in lines

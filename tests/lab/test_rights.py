@@ -67,7 +67,7 @@ def test_a_whole_run_and_its_cleanup_need_no_more(lab: Lab, granted: Path) -> No
 
 def test_an_administrators_door_says_so_to_others(lab: Lab, granted: Path, tmp_path: Path) -> None:
     outcome = lab.play("rbac.yml", benchmark_kubeconfig=granted, rbac_kubeconfig=tmp_path / "mine")
-    assert_told(outcome, r"cannot get resource.*\. Next: give an administrator's kubeconfig: ")
+    assert_told(outcome, r"cannot get resource.* \[PS-407\]\. Next: give an administrator's kubeconfig: ")
     assert not (tmp_path / "mine").exists()
 
 
@@ -174,7 +174,8 @@ def test_without_one_rule_the_line_names_it(rule: str, words: str, direct: KubeC
     namespace = user.place.namespace
     with without(direct, user, rule):
         assert user.complaint() == (
-            f"kubeconfig {user.kubeconfig}: lacks rights in namespace {namespace}: {words}. Next: as "
+            f"kubeconfig {user.kubeconfig}: lacks rights in namespace {namespace}: {words} [PS-407]. "
+            "Next: as "
             f"administrator, ansible-playbook rbac.yml -e benchmark_namespace={namespace} makes a kubeconfig "
             "that has them"
         )
@@ -211,7 +212,10 @@ def test_who_may_not_list_nodes_measures_the_pis_of_the_inventory(
     ("samples", "line"),
     [
         (10**9, r"^pi-9: got no pod \(pod \d: Unschedulable: 0/3 nodes are .*\), and the .* Next: "),
-        (1000, r"^pi-9: got no pod \(.*\), and the kubeconfig may not list nodes to see why\. Next: ask "),
+        (
+            1000,
+            r"^pi-9: got no pod \(.*\), and the .* may not list nodes to see why \[PS-535\]\. Next: ask ",
+        ),
     ],
     ids=["its pod waits", "its pod goes to another"],
 )
@@ -292,7 +296,7 @@ def test_nothing_is_granted_where_a_name_is_taken(direct: KubeClient) -> None:
     theirs = direct.create(
         taken.collection, {**taken.manifest, "metadata": {"name": taken.manifest["metadata"]["name"]}}
     )
-    with pytest.raises(ProblemError, match=rf"^{taken}: not ours \(it has no label .*\. Next: "):
+    with pytest.raises(ProblemError, match=rf"^{taken}: not ours \(it has no label .* \[PS-412\]\. Next: "):
         grant(direct, manifests)
     assert [each for each in manifests if direct.find(each.path)] == [taken]
     assert take_away(direct, place, manifests, lambda line: None) == []
@@ -319,7 +323,8 @@ def test_a_quota_sends_nobody_for_another_kubeconfig(lab: Lab) -> None:
     outcome = lab.play("benchmark.yml", benchmark_namespace="no-configmaps")
     lab.kubectl("delete", "namespace", "no-configmaps", "--wait=false")
     assert_told(
-        outcome, r"forbids POST .*exceeded quota.*\. Next: raise the quota \(kubectl describe quota\)"
+        outcome,
+        r"forbids POST .*exceeded quota.* \[PS-413\]\. Next: raise the quota \(kubectl describe quota\)",
     )
     assert "kubeconfig" not in outcome.errors[0]
     # Asked for once.

@@ -120,7 +120,9 @@ def test_failed_pod_is_named_with_its_last_words_and_the_others_reports_stay(
     assert not done.trial.passes_by_itself
     assert done.trial.wall_seconds is None
     assert done.said.startswith("pod 1 on pi-")
-    assert 'exit code 1, Error; its last log line: "last [2J". Next: read the pod\'s log' in done.said
+    assert (
+        'exit code 1, Error; its last log line: "last [2J" [PS-521]. Next: read the pod\'s log' in done.said
+    )
     name = next(worker.name for worker in done.trial.workers if "-1-" in worker.name)
     assert f"(whole log: logs/r001-00-together-3/{name}.log)" in done.said
     assert done.logs[1] == "first\nlast\x1b[2J\n"
@@ -160,7 +162,7 @@ def test_complete_job_whose_pi_ran_twice_is_a_failure(kubeconfig: Path, place: P
     )
     plan = new_plan(place, pis=("pi-1", "pi-2"), cpu_limit_cores=0.2)
     done = run(kubeconfig, place, plan, template=template)
-    assert "completed, but pi-1 ran 2 pods instead of 1 (and 1 more). Next: " in done.said
+    assert "completed, but pi-1 ran 2 pods instead of 1 (and 1 more) [PS-535]. Next: " in done.said
     assert len(done.logs) == 2
 
 
@@ -215,7 +217,9 @@ def test_a_job_that_another_suspends_is_named(kubeconfig: Path, direct: KubeClie
     thread.start()
     done = run(kubeconfig, place, plan, program=misbehaving(1, FOR_A_WHILE))
     thread.join()
-    assert re.match(r"Job \S+: suspended by someone else while it ran\. Next: see who did", done.said)
+    assert re.match(
+        r"Job \S+: suspended by someone else while it ran \[PS-534\]\. Next: see who did", done.said
+    )
     await_that(lambda: not any_runs(direct, place, plan.run_id), "its pods are gone")
 
 
@@ -368,20 +372,22 @@ def limit_range(**limits: Json) -> tuple[str, Json]:
 RULES: dict[str, tuple[tuple[str, Json], str]] = {
     "quota on Jobs": (
         quota({"count/jobs.batch": "0"}),
-        r"API server .*: forbids POST .*/jobs \(403\): .*exceeded quota: .*\. Next: raise the quota",
+        r"API server .*: forbids POST .*/jobs \(403\): .*exceeded quota: .* \[PS-413\]\. Next: raise the",
     ),
     "quota on CPU": (
         quota({"limits.cpu": "1"}),
         r"1 of 3 pods: FailedCreate: exceeded quota: rule, requested: limits\.cpu=500m, used: limits\.cpu=1, "
-        r"limited: limits\.cpu=1\. Next: use a namespace whose rules admit this pod",
+        r"limited: limits\.cpu=1 \[PS-413\]\. Next: use a namespace whose rules admit this pod",
     ),
     "limit range, most CPU": (
         limit_range(max={"cpu": "100m"}),
-        r"3 of 3 pods: FailedCreate: maximum cpu usage per Container is 100m, but limit is 500m\. Next: ",
+        r"3 of 3 pods: FailedCreate: maximum cpu usage per Container is 100m, but limit is 500m"
+        r" \[PS-413\]\. Next: ",
     ),
     "limit range, least memory": (
         limit_range(min={"memory": "4Gi"}),
-        r"3 of 3 pods: FailedCreate: minimum memory usage per Container is 4Gi, but request is \d+Mi\.",
+        r"3 of 3 pods: FailedCreate: minimum memory usage per Container is 4Gi, but request is \d+Mi"
+        r" \[PS-413\]\. ",
     ),
 }
 

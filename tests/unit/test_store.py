@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pi_speedup.codes import Code
 from pi_speedup.model.host import Host, HostLook
 from pi_speedup.model.node import Node, Nodes
 from pi_speedup.model.plan import Plan
@@ -120,7 +121,9 @@ def test_no_file_leaves_the_folder(store: RunStore, name: str) -> None:
 
 def test_a_full_or_closed_disk_is_one_line_with_the_file(tmp_path: Path, made: Plan) -> None:
     (tmp_path / "runs").write_text("a file where a folder should be")
-    with pytest.raises(ProblemError, match=r"plan\.json: cannot be written \(.*\)\. Next: make room"):
+    with pytest.raises(
+        ProblemError, match=r"plan\.json: cannot be written \(.*\) \[PS-701\]\. Next: make room"
+    ):
         RunStore(tmp_path / "runs" / "x").seal(made)
 
 
@@ -186,7 +189,7 @@ def test_without_nodes_a_host_is_called_as_in_the_inventory(store: RunStore) -> 
 
 
 def test_what_a_pi_lacked_is_kept_and_is_no_look_at_it(store: RunStore) -> None:
-    lacks = (Problem(subject="pi-2", what="cannot be reached"),)
+    lacks = (Problem(code=Code.SSH_UNREACHABLE, subject="pi-2", what="cannot be reached"),)
     looks = {"pi-1": HostLook(pi="pi-1", when="before", state=state())}
     looks["pi-2"] = HostLook(pi="pi-2", when="before", state=None, problems=lacks)
     store.write({f"hosts/{pi}.before.json": look for pi, look in looks.items()})

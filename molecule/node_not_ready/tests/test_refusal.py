@@ -10,7 +10,9 @@ from typing import Any
 
 
 def test_one_line_names_the_pi_the_reason_and_the_next_step(output: str) -> None:
-    assert re.search(r"^pi-2: .*not Ready \(.+\)\. Next: ssh pi-2 .*systemctl status k3s-agent", output, re.M)
+    assert re.search(
+        r"^pi-2: .*not Ready \(.+\) \[PS-301\]\. Next: ssh pi-2 .*systemctl status k3s-agent", output, re.M
+    )
 
 
 def test_it_is_the_last_line_and_stands_once(output: str) -> None:

@@ -13,6 +13,7 @@ from ansible.utils.display import Display
 # Plugins are loaded by path: the package beside the roles is not importable by itself.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "src"))
 
+from pi_speedup.codes import Code
 from pi_speedup.kube.cleanup import clean_up, what_is_left
 from pi_speedup.kube.client import KubeClient
 from pi_speedup.kube.lease import ClaimedError
@@ -67,4 +68,6 @@ def _yes_or_no(given: object) -> bool:
     except TypeError:
         what = f"{one_line(repr(given), 60)} is not true or false"
         step = "-e cleanup_running=true"
-        raise _SettingError(Problem(subject="cleanup_running", what=what, next_step=step)) from None
+        raise _SettingError(
+            Problem(code=Code.SETTING_NOT_VALID, subject="cleanup_running", what=what, next_step=step)
+        ) from None

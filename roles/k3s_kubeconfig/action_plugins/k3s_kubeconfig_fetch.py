@@ -17,6 +17,7 @@ from ansible.plugins.action import ActionBase
 # Plugins are loaded by path: the package beside the roles is not importable by itself.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "src"))
 
+from pi_speedup.codes import Code
 from pi_speedup.kube.server import find_server_address, parse_server_kubeconfig
 from pi_speedup.pi.ssh import Remote, connection_error, sudo_problem
 from pi_speedup.problem import ProblemError, refuse
@@ -45,8 +46,9 @@ class ActionModule(ActionBase):
             }
         )
         if not self._task.no_log:
-            said = "k3s_kubeconfig_fetch reads a key. Next: give the task no_log: true"
-            return {**result, "failed": True, "msg": said}
+            what, step = "reads a key, and the task may be logged", "give the task no_log: true"
+            problem = refuse(Code.MISTAKE_IN_THIS_PROGRAM, "k3s_kubeconfig_fetch", what, step)
+            return {**result, "failed": True, "msg": str(problem)}
         pi, source, dest = str(arguments["pi"]), str(arguments["source"]), Path(arguments["dest"])
         remote = Remote.of(pi, self._play_context)
         try:
@@ -71,6 +73,7 @@ class ActionModule(ActionBase):
             raise _refused(remote, source, str(error)) from None
         if answer["rc"] == _MISSING:
             raise refuse(
+                Code.K3S_SERVER_NOT_THERE,
                 remote.pi,
                 f"there is no {source}, so no K3s server runs there",
                 "put the Pi with the K3s server into the inventory's group `server`, or give "
@@ -98,4 +101,4 @@ def _refused(remote: Remote, source: str, said: str) -> ProblemError:
     if problem is not None:
         return ProblemError(problem)
     what = f"{source} cannot be read there ({one_line(said, 160)})"
-    return refuse(remote.pi, what, f"{remote.ssh} sudo cat {source} > /dev/null")
+    return refuse(Code.KUBECONFIG_UNREADABLE, remote.pi, what, f"{remote.ssh} sudo cat {source} > /dev/null")

@@ -16,6 +16,7 @@ from ansible.utils.display import Display
 # Plugins are loaded by path: the package beside the roles is not importable by itself.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "src"))
 
+from pi_speedup.codes import Code
 from pi_speedup.kube.client import KubeClient
 from pi_speedup.kube.job import JobDriver
 from pi_speedup.kube.lease import hold, this_holder
@@ -79,7 +80,8 @@ class ActionModule(ActionBase):
                     runs.append(following)
         except Interrupted as stop:
             ended = ended or Ended(
-                "interrupted", Problem(subject=f"run {runs[-1].name}", what=f"stopped by {stop.by}")
+                "interrupted",
+                Problem(code=Code.STOPPED, subject=f"run {runs[-1].name}", what=f"stopped by {stop.by}"),
             )
         except ProblemError as error:
             ended = Ended("failed", error.problem)
@@ -90,7 +92,10 @@ class ActionModule(ActionBase):
             ended = Ended(
                 "failed",
                 Problem(
-                    subject=f"run {runs[-1].name}", what=what, next_step="report what it shows with -vvv"
+                    code=Code.MISTAKE_IN_THIS_PROGRAM,
+                    subject=f"run {runs[-1].name}",
+                    what=what,
+                    next_step="report what it shows with -vvv",
                 ),
             )
         if interrupts.parent_gone:

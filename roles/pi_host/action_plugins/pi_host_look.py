@@ -18,6 +18,7 @@ from ansible.plugins.action import ActionBase
 # Plugins are loaded by path: the package beside the roles is not importable by itself.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "src"))
 
+from pi_speedup.codes import Code
 from pi_speedup.model.host import AFTER, BEFORE, HostLook, HostState, When
 from pi_speedup.pi.fitness import problems, warnings
 from pi_speedup.pi.shell import Outcome
@@ -117,6 +118,7 @@ class ActionModule(ActionBase):
             raise ProblemError(sudo_problem(remote, said) or python_problem(pi, said))
         if observed.get("failed"):
             raise refuse(
+                Code.PI_CANNOT_BE_LOOKED_AT,
                 pi,
                 f"it cannot be looked at ({one_line(said, 200)})",
                 "set benchmark_host_checks: false to measure all the same",

@@ -12,6 +12,7 @@ from ansible.plugins.action import ActionBase
 # Plugins are loaded by path: the package beside the roles is not importable by itself.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "src"))
 
+from pi_speedup.codes import Code
 from pi_speedup.pi.preload import read_archive
 from pi_speedup.problem import ProblemError, refuse
 from pi_speedup.text import to_plain
@@ -29,7 +30,7 @@ class ActionModule(ActionBase):
         try:
             if not given["archive"]:
                 step = f"docker save --output image.tar {given['image']}; then -e preload_archive=image.tar"
-                raise refuse("preload_archive", "not given", step)
+                raise refuse(Code.ARCHIVE_NOT_VALID, "preload_archive", "not given", step)
             path = Path(str(given["archive"])).expanduser().absolute()
             archive = read_archive(path, given["image"], given["architecture"])
         except ProblemError as error:

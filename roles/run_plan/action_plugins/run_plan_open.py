@@ -17,6 +17,7 @@ _PROJECT = Path(__file__).resolve().parents[3]
 # Plugins are loaded by path: the package beside the roles is not importable by itself.
 sys.path.insert(0, str(_PROJECT / "src"))
 
+from pi_speedup.codes import Code
 from pi_speedup.model.settings import PREFIX
 from pi_speedup.plan.opening import Here, Inventory, open_door
 from pi_speedup.problem import ProblemError, refuse
@@ -72,6 +73,7 @@ class ActionModule(ActionBase):
                 found[str(name)] = to_plain(self._templar.template(value))
             except AnsibleError as error:
                 raise refuse(
+                    Code.SETTING_TEMPLATE_FAILS,
                     one_line(name, 60),
                     f"its template fails ({one_line(error, 200)})",
                     "mend it in the inventory",

@@ -10,6 +10,7 @@ from typing import get_args
 
 from pi_speedup.cli.output import Exit, add_page, aligned, say, say_json, write_file
 from pi_speedup.cli.runs import add_runs_dir, find_report
+from pi_speedup.codes import Code
 from pi_speedup.model.compared import Change, Compared, DifferenceName, Outcome, RunTimes
 from pi_speedup.model.report import Report
 from pi_speedup.problem import ProblemError, refuse
@@ -72,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the answer; return the exit code that says the same."""
     a, b = (find_report(named, options.runs_dir) for named in (options.a, options.b))
     if a == b:
-        raise refuse(a.run_id, "given as A and as B", "name two runs")
+        raise refuse(Code.SAME_RUN_TWICE, a.run_id, "given as A and as B", "name two runs")
     found = compare(
         a, b, history=_history(options.runs_dir), margin_percent=options.margin, despite=options.despite
     )

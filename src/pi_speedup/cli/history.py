@@ -6,6 +6,7 @@ import argparse
 
 from pi_speedup.cli.output import Exit, add_page, aligned, say, say_json, write_file
 from pi_speedup.cli.runs import add_runs_dir
+from pi_speedup.codes import Code
 from pi_speedup.model.compared import History, Past
 from pi_speedup.problem import refuse
 from pi_speedup.report.history import past, run_folders
@@ -40,7 +41,12 @@ def run(options: argparse.Namespace) -> int:
     """Print the runs."""
     runs = options.runs_dir
     if not runs.is_dir():
-        raise refuse(str(runs), "there is no such folder", "measure first: ansible-playbook benchmark.yml")
+        raise refuse(
+            Code.RUN_MISSING,
+            str(runs),
+            "there is no such folder",
+            "measure first: ansible-playbook benchmark.yml",
+        )
     # By the time and not the name: a run may have been given one.
     looked = sorted((past(folder) for folder in run_folders(runs)), key=lambda each: _when(each[0]))
     found = [each for each, _ in looked]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pi_speedup.cli.output import Exit, say, write_file
 from pi_speedup.cli.runs import PROJECT
+from pi_speedup.codes import Code
 from pi_speedup.problem import refuse
 
 HELP = "write inventory/hosts.yml from the cluster"
@@ -59,7 +60,10 @@ def run(options: argparse.Namespace) -> int:
     to_screen = str(output) == "-"
     if not to_screen and output.exists() and not options.force:
         raise refuse(
-            str(output), "is there already", "--force replaces it; --output FILE or - writes elsewhere"
+            Code.FILE_IN_THE_WAY,
+            str(output),
+            "is there already",
+            "--force replaces it; --output FILE or - writes elsewhere",
         )
     with KubeClient(_kubeconfig(options.kubeconfig)) as client:
         nodes, _ = client.list_all("/api/v1/nodes")
@@ -84,5 +88,7 @@ def _kubeconfig(given: Path | None) -> Path:
         return given.expanduser()
     named = os.environ.get("KUBECONFIG", "")
     if ":" in named:
-        raise refuse("$KUBECONFIG", "names several files", "name one with --kubeconfig FILE")
+        raise refuse(
+            Code.KUBECONFIG_SEVERAL, "$KUBECONFIG", "names several files", "name one with --kubeconfig FILE"
+        )
     return Path(named) if named else Path.home() / ".kube/config"

@@ -11,6 +11,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import get_args
 
+from pi_speedup.codes import Code
 from pi_speedup.model.base import Model
 from pi_speedup.model.settings import Settings
 from pi_speedup.problem import refuse
@@ -78,5 +79,8 @@ def write_file(path: Path, text: str, option: str) -> None:
         with contextlib.suppress(OSError):
             fresh.unlink()
         raise refuse(
-            str(path), f"cannot be written ({error.strerror})", f"make room there or choose another {option}"
+            Code.FILE_NOT_WRITTEN,
+            str(path),
+            f"cannot be written ({error.strerror})",
+            f"make room there or choose another {option}",
         ) from None

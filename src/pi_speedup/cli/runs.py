@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from pi_speedup.codes import Code
 from pi_speedup.model.base import MAX_FILE_BYTES, load
 from pi_speedup.model.report import Report
 from pi_speedup.problem import refuse
@@ -43,6 +44,7 @@ def find_report(named: str, runs: Path) -> Report:
     if is_folder or is_run:
         return report_of(path if is_folder else runs / named)
     raise refuse(
+        Code.RUN_MISSING,
         one_line(named, 200) or "''",
         f"neither a file or folder, nor a run in {runs}",
         "`python -m pi_speedup history` lists the runs; --runs-dir names another folder of runs",
@@ -54,11 +56,18 @@ def _read(path: Path) -> Report:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise refuse(str(path), f"cannot be read ({error.strerror})", "make it yours") from None
+        raise refuse(
+            Code.FILE_UNREADABLE, str(path), f"cannot be read ({error.strerror})", "make it yours"
+        ) from None
     if not data.lstrip().startswith(b"<"):
         return load(Report, data, str(path))
     _, found, after = data.decode("utf-8", "replace").partition(_EMBEDDED)
     embedded, closed, _ = after.partition("</script>")
     if not found or not closed:
-        raise refuse(str(path), "no report is embedded in this page", "give a report.html as it was made")
+        raise refuse(
+            Code.PAGE_WITHOUT_REPORT,
+            str(path),
+            "no report is embedded in this page",
+            "give a report.html as it was made",
+        )
     return load(Report, embedded, str(path))

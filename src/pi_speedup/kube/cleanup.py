@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from pi_speedup.codes import Code
 from pi_speedup.kube.client import Json, KubeClient
 from pi_speedup.kube.errors import KubeError
 from pi_speedup.kube.lease import CLEANUP, LEASE_NAME, ClaimedError, claim_of, counts, hold, this_holder
@@ -108,6 +109,7 @@ def _remove_lease(client: KubeClient, place: Place, uid: str, running: bool) -> 
     if counts(claim, client.now()) and claim.run_id != CLEANUP and not running:
         raise ClaimedError(
             Problem(
+                code=Code.CLEANUP_DURING_RUN,
                 subject="a benchmark is measuring",
                 what=str(claim),
                 next_step="wait for its end, or take it away: cleanup.yml -e cleanup_running=true",
@@ -158,6 +160,7 @@ def _listable(client: KubeClient) -> Iterator[tuple[str, str, str]]:
         answer = client.get(path, accept=_DISCOVERY)
         if answer.get("kind") != "APIGroupDiscoveryList":
             raise KubeError(
+                Code.API_TOO_OLD,
                 f"API server {client.server}",
                 "too old to say what a namespace holds (Kubernetes 1.27 is needed)",
                 "look yourself, then kubectl delete namespace",

@@ -28,6 +28,7 @@ import urllib3
 from kubernetes.client.api_client import ApiClient
 from urllib3.util.ssl_ import create_urllib3_context
 
+from pi_speedup.codes import Code
 from pi_speedup.kube.errors import KubeError, from_answer, from_transport, is_wrong_certificate
 from pi_speedup.kube.kubeconfig import load_kubeconfig
 from pi_speedup.kube.shape import is_object, shaped
@@ -116,6 +117,7 @@ class KubeClient:
                     _load_tls(settings)
                 except (OSError, ValueError) as error:
                     raise KubeError(
+                        Code.KUBECONFIG_MALFORMED,
                         f"kubeconfig {kubeconfig}",
                         f"holds a certificate or key that cannot be read: {one_line(error, 120)}",
                         "fetch it again from the K3s server",
@@ -214,6 +216,7 @@ class KubeClient:
                 return items, metadata.get("resourceVersion", "")
             if len(items) > MOST_ITEMS:
                 raise KubeError(
+                    Code.API_NOT_KUBERNETES,
                     f"API server {self.server}",
                     f"lists more than {MOST_ITEMS:,} objects at {path}",
                     "choose a benchmark_namespace that holds less",
@@ -281,6 +284,7 @@ class KubeClient:
 
     def _nonsense(self, what: str, status: int | None = None) -> KubeError:
         return KubeError(
+            Code.API_NOT_KUBERNETES,
             f"API server {self.server}",
             what,
             f"check the server address in {self.kubeconfig} and what stands in between",
@@ -335,6 +339,7 @@ class KubeClient:
             except ValueError:
                 # Python's own words would show the secret.
                 raise KubeError(
+                    Code.KUBECONFIG_MALFORMED,
                     f"kubeconfig {self.kubeconfig}",
                     "holds a token, password or address with characters that cannot be sent",
                     "fetch it again from the K3s server",
@@ -439,6 +444,7 @@ class Watch:
             # 410 and "Too large resource version" come this way: what is there has to be listed anew.
             code = item.get("code")
             raise KubeError(
+                Code.API_FAILED,
                 f"API server {self._client.server}",
                 f"ended a watch: {one_line(item.get('message'), 160)}",
                 "run again",
@@ -453,6 +459,7 @@ class Watch:
 
     def _unreadable(self) -> KubeError:
         return KubeError(
+            Code.API_NOT_KUBERNETES,
             f"API server {self._client.server}",
             "sent an unreadable watch event",
             "see what stands between this machine and it",

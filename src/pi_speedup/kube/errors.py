@@ -7,6 +7,7 @@ import re
 
 from urllib3 import exceptions as http
 
+from pi_speedup.codes import Code
 from pi_speedup.problem import Problem, ProblemError
 from pi_speedup.text import innermost, one_line
 
@@ -26,6 +27,7 @@ class KubeError(ProblemError):
 
     def __init__(
         self,
+        code: Code,
         subject: str,
         what: str,
         next_step: str = "",
@@ -34,7 +36,7 @@ class KubeError(ProblemError):
         reason: str = "",
         passes_by_itself: bool = False,
     ) -> None:
-        problem = Problem(subject=subject, what=what, next_step=next_step)
+        problem = Problem(code=code, subject=subject, what=what, next_step=next_step)
         super().__init__(problem, passes_by_itself=passes_by_itself)
         self.status = status
         self.reason = reason
@@ -65,7 +67,7 @@ def from_answer(server: str, kubeconfig: str, what: str, status: int, body: byte
     except (ValueError, AttributeError, RecursionError):
         message, reason = body[:200].decode("utf-8", "replace"), ""
     said = one_line(message) or "no reason given"
-    next_step = _next_step(status, said, kubeconfig)
+    code, next_step = _meaning(status, said, kubeconfig)
     said = _shortened(said)
     if status == 401:
         what = f"does not accept the identity in {kubeconfig} (401 Unauthorized)"
@@ -74,6 +76,7 @@ def from_answer(server: str, kubeconfig: str, what: str, status: int, body: byte
     else:
         what = f"answered {status} to {what}: {said}"
     return KubeError(
+        code,
         f"API server {server}",
         what,
         next_step,
@@ -93,36 +96,43 @@ def _shortened(said: str) -> str:
     return short if len(short) <= _SAID_LIMIT else one_line(said[right.start() :], _SAID_LIMIT)
 
 
-def _next_step(status: int, said: str, kubeconfig: str) -> str:
+def _meaning(status: int, said: str, kubeconfig: str) -> tuple[Code, str]:
+    """Return what kind of problem an error status is, and what to do next."""
     if status == 401:
-        return "fetch a fresh kubeconfig from the K3s server"
+        return Code.API_IDENTITY_UNKNOWN, "fetch a fresh kubeconfig from the K3s server"
     if status == 403:
-        return _next_step_of_403(said, kubeconfig)
+        return _meaning_of_403(said, kubeconfig)
     if status == 404:
-        return "see whether someone removed it (kubectl get events), then run again"
+        step = "see whether someone removed it (kubectl get events), then run again"
+        return Code.OBJECT_GONE_OR_CHANGED, step
     if status == 409:
-        return "see who else changes it (kubectl get events), then run again"
+        return Code.OBJECT_GONE_OR_CHANGED, "see who else changes it (kubectl get events), then run again"
     if status in (400, 413, 422):
-        return "correct the setting that the message names"
+        return Code.API_REQUEST_NOT_VALID, "correct the setting that the message names"
     if status == 429:
-        return "run again when the API server has less to do"
+        return Code.API_FAILED, "run again when the API server has less to do"
     if status in _PASSING:
-        return "on the K3s server, sudo journalctl -u k3s --since -5min; run again once it answers"
-    return f"see what stands between this machine and the API server, and the server address in {kubeconfig}"
+        step = "on the K3s server, sudo journalctl -u k3s --since -5min; run again once it answers"
+        return Code.API_FAILED, step
+    step = f"see what stands between this machine and the API server, and the server address in {kubeconfig}"
+    return Code.API_NOT_KUBERNETES, step
 
 
-def _next_step_of_403(said: str, kubeconfig: str) -> str:
+def _meaning_of_403(said: str, kubeconfig: str) -> tuple[Code, str]:
     if _MISSING_RIGHT.search(said):
-        return (
+        step = (
             f"as administrator, ansible-playbook rbac.yml makes a kubeconfig with all rights; or give "
             f"the identity in {kubeconfig} this one"
         )
+        return Code.API_RIGHT_MISSING, step
     # All else that is forbidden is so for everybody.
     if "exceeded quota" in said:
-        return "raise the quota (kubectl describe quota), or choose another benchmark_namespace"
+        step = "raise the quota (kubectl describe quota), or choose another benchmark_namespace"
+        return Code.NAMESPACE_RULE, step
     if "being terminated" in said:
-        return "wait until the namespace is gone (kubectl get namespace), then run again"
-    return "choose a benchmark_namespace whose rules admit it, or take the rule away"
+        step = "wait until the namespace is gone (kubectl get namespace), then run again"
+        return Code.NAMESPACE_GOING, step
+    return Code.NAMESPACE_RULE, "choose a benchmark_namespace whose rules admit it, or take the rule away"
 
 
 def from_transport(server: str, kubeconfig: str, error: Exception) -> KubeError:
@@ -133,7 +143,16 @@ def from_transport(server: str, kubeconfig: str, error: Exception) -> KubeError:
     said = one_line(cause, 400)
     subject = f"API server {server}"
     if is_wrong_certificate(error):
+        if re.search(r"has expired|not yet valid", said):
+            return KubeError(
+                Code.API_CERTIFICATE_EXPIRED,
+                subject,
+                f"shows a certificate that is not valid now: {_tls_reason(said)}",
+                "compare the clocks (date here and on the K3s server); there, sudo systemctl restart k3s "
+                "renews it",
+            )
         return KubeError(
+            Code.API_CERTIFICATE,
             subject,
             f"shows a certificate that doesn't fit {kubeconfig}: {_tls_reason(said)}",
             "use the address the certificate names, or start K3s with --tls-san for this one, or fetch the "
@@ -141,11 +160,13 @@ def from_transport(server: str, kubeconfig: str, error: Exception) -> KubeError:
         )
     if isinstance(cause, http.SSLError) and re.search(r"WRONG_VERSION|UNKNOWN_PROTOCOL|RECORD_LAYER", said):
         return KubeError(
+            Code.API_NOT_KUBERNETES,
             subject,
             "what answers there is not TLS as an API server speaks it",
             f"check the server address in {kubeconfig} and what else uses that port",
         )
     return KubeError(
+        Code.API_UNREACHABLE,
         subject,
         f"cannot be reached: {_why_unreachable(cause, said)}",
         f"on the K3s server, systemctl status k3s; here, check the server address in {kubeconfig}",

@@ -14,6 +14,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self
 
+from pi_speedup.codes import Code
 from pi_speedup.kube.client import ONCE, Json, KubeClient
 from pi_speedup.kube.errors import KubeError
 from pi_speedup.kube.outages import Outages
@@ -281,7 +282,7 @@ class Follower:
 
 
 def _silence(api: str) -> KubeError:
-    return KubeError(api, "cannot be reached: no answer", passes_by_itself=True)
+    return KubeError(Code.API_UNREACHABLE, api, "cannot be reached: no answer", passes_by_itself=True)
 
 
 def _away(error: KubeError) -> str:

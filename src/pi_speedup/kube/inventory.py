@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from pi_speedup.codes import Code
 from pi_speedup.kube.nodes import is_address, is_server
 from pi_speedup.problem import refuse
 from pi_speedup.text import one_line
@@ -30,7 +31,9 @@ def inventory_text(nodes: Sequence[Json], user: str) -> str:
     without nodes.
     """
     if not nodes:
-        raise refuse("cluster", "it has no node", "join the Pis first: kubectl get nodes")
+        raise refuse(
+            Code.CLUSTER_WITHOUT_NODES, "cluster", "it has no node", "join the Pis first: kubectl get nodes"
+        )
     nodes = sorted(nodes, key=_order)
     names = [_name(node) for node in nodes]
     addresses = dict(zip(names, map(_address, nodes), strict=True))

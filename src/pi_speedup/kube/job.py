@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from pi_speedup.codes import Code
 from pi_speedup.kube.client import HURRIED, Json, KubeClient
 from pi_speedup.kube.errors import KubeError
 from pi_speedup.kube.follow import OUTAGE_SECONDS, SLOW_SECONDS, Follower, listed_pods
@@ -84,6 +85,7 @@ class JobDriver:
         owner = find_owner(self._client, self._place)
         if owner is None or owner["metadata"]["uid"] != self._owner_uid:
             raise KubeError(
+                Code.OBJECT_GONE_OR_CHANGED,
                 f"ConfigMap {self._place.owner}",
                 f"gone from namespace {self._place.namespace}, or made anew by someone else",
                 "see who else runs a benchmark or cleanup there, then run again",
@@ -200,6 +202,7 @@ class _JobTrial:
         found = self._client.get(self._path)
         if not is_owned(found, self._driver._owner_uid):
             raise KubeError(
+                Code.OBJECT_OF_OTHERS,
                 f"Job {self._name}",
                 f"there is one in namespace {self._place.namespace} that is not ours",
                 "choose another benchmark_run_id or benchmark_namespace",
@@ -322,7 +325,12 @@ class _JobTrial:
     def _misplaced(self, tracker: Tracker) -> list[Problem]:
         step = "see what else Kubernetes placed or removed (kubectl get events), then run again"
         return [
-            Problem(subject=f"Job {self._name}", what=f"completed, but {line}", next_step=step)
+            Problem(
+                code=Code.PODS_MISPLACED,
+                subject=f"Job {self._name}",
+                what=f"completed, but {line}",
+                next_step=step,
+            )
             for line in placement_problems(tracker.states, self._pis)
         ]
 
@@ -359,6 +367,7 @@ def without_nodes(ending: Ending, pis: Sequence[str], states: Iterable[PodState]
     without = listed((pi for pi in pis if pi not in taken), most=3)
     what = f"got no pod ({one_line(problem.cause, 110)})" if without else problem.what
     problem = Problem(
+        code=problem.code,
         subject=without or problem.subject,
         what=f"{what}, and the kubeconfig may not list nodes to see why",
         next_step="ask somebody who may (kubectl get nodes) whether each Pi is there under its name, Ready "

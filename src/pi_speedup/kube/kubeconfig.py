@@ -14,6 +14,7 @@ from kubernetes.config.kube_config import load_kube_config
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
+from pi_speedup.codes import Code
 from pi_speedup.kube.errors import KubeError
 from pi_speedup.text import one_line
 
@@ -74,6 +75,7 @@ def current_cluster(path: Path) -> dict[str, Any]:
 
 def _malformed(path: Path, why: str) -> KubeError:
     return KubeError(
+        Code.KUBECONFIG_MALFORMED,
         f"kubeconfig {path}",
         f"malformed: {why}",
         "fetch it again from the K3s server (/etc/rancher/k3s/k3s.yaml)",
@@ -85,19 +87,30 @@ def _refuse_open_file(path: Path) -> None:
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
-            raise KubeError(subject, "not a file", "give the path of a kubeconfig file")
+            raise KubeError(
+                Code.KUBECONFIG_UNREADABLE, subject, "not a file", "give the path of a kubeconfig file"
+            )
         with path.open("rb"):
             pass
     except FileNotFoundError:
         raise KubeError(
+            Code.KUBECONFIG_MISSING,
             subject,
             "does not exist",
             "copy /etc/rancher/k3s/k3s.yaml from the K3s server there, set its server address, chmod 600",
         ) from None
     except OSError as error:
         raise KubeError(
-            subject, f"cannot be read: {error.strerror}", "make it yours, chown and chmod 600"
+            Code.KUBECONFIG_UNREADABLE,
+            subject,
+            f"cannot be read: {error.strerror}",
+            "make it yours, chown and chmod 600",
         ) from None
     # Whoever reads this file is cluster admin.
     if mode & 0o077:
-        raise KubeError(subject, f"open to other users (mode {stat.S_IMODE(mode):04o})", f"chmod 600 {path}")
+        raise KubeError(
+            Code.KUBECONFIG_OPEN_TO_OTHERS,
+            subject,
+            f"open to other users (mode {stat.S_IMODE(mode):04o})",
+            f"chmod 600 {path}",
+        )

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from pi_speedup.codes import Code
 from pi_speedup.kube.client import HURRIED, Json, KubeClient
 from pi_speedup.kube.errors import KubeError
 from pi_speedup.kube.owned import RUN_ID_LABEL, Place, Tell, labels, owner_reference, owner_uid
@@ -215,6 +216,7 @@ class Hold:
             found = self._client.find(self._path)
             other = claim_of(found) if found else None
         return Problem(
+            code=Code.CLAIM_LOST,
             subject="this benchmark's claim on the cluster",
             what=f"taken over by {other}" if other else "taken away, as cleanup.yml does if told to",
             next_step="see who else measures there; then go on with benchmark_run_id",
@@ -264,6 +266,7 @@ def refusal(claim: Claim) -> ProblemError:
     until = _clock(claim.counts_until)
     return ClaimedError(
         Problem(
+            code=Code.CLAIMED_BY_ANOTHER_RUN,
             subject="another benchmark is measuring",
             what=str(claim),
             next_step=f"wait for it; if it is dead, its claim runs out by itself at {until}",

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
+from pi_speedup.codes import Code
 from pi_speedup.kube.client import KubeClient
 from pi_speedup.kube.errors import KubeError
 from pi_speedup.kube.results import cores
@@ -21,12 +22,12 @@ _CONTROL_PLANE_LABELS = (
     "node-role.kubernetes.io/master",
     "node-role.kubernetes.io/etcd",
 )
-# Conditions that should be False, what they mean, and what to look at.
+# Conditions that should be False, their code, what they mean, and what to look at.
 _PRESSURES = {
-    "MemoryPressure": ("short of memory", "ssh {pi} free -h"),
-    "DiskPressure": ("short of disk space", "ssh {pi} df -h"),
-    "PIDPressure": ("too many processes", "ssh {pi} ps aux"),
-    "NetworkUnavailable": ("no pod network", "ssh {pi} journalctl -u {service}"),
+    "MemoryPressure": (Code.NODE_SHORT_OF_RESOURCES, "short of memory", "ssh {pi} free -h"),
+    "DiskPressure": (Code.NODE_SHORT_OF_RESOURCES, "short of disk space", "ssh {pi} df -h"),
+    "PIDPressure": (Code.NODE_SHORT_OF_RESOURCES, "too many processes", "ssh {pi} ps aux"),
+    "NetworkUnavailable": (Code.NODE_WITHOUT_NETWORK, "no pod network", "ssh {pi} journalctl -u {service}"),
 }
 # Taints that Kubernetes itself derives from a state: named with that state, not a second time.
 _DERIVED_TAINTS = {
@@ -52,6 +53,7 @@ def nodes_or_names(client: KubeClient, expected: Sequence[str], architecture: st
             raise
     if addresses := [one_line(pi, 253) for pi in expected if is_address(pi)]:
         raise refuse(
+            Code.PI_NOT_A_NODE_NAME,
             listed(addresses, most=3),
             f"named by address, and kubeconfig {client.kubeconfig} may not list nodes to tell whose it is",
             "give the name of its node and set ansible_host, or use a kubeconfig that may list nodes",
@@ -90,15 +92,22 @@ def judged(
     ProblemError for expected Pis that make no sense.
     """
     if not expected:
-        raise refuse("inventory", "no Pi is expected", "put the Pis into the group `pis`")
+        raise refuse(
+            Code.INVENTORY_GROUPS, "inventory", "no Pi is expected", "put the Pis into the group `pis`"
+        )
     if len(set(expected)) != len(expected):
-        raise refuse("inventory", "a Pi is named twice", "give each Pi a name of its own")
+        raise refuse(
+            Code.PI_NAMED_TWICE, "inventory", "a Pi is named twice", "give each Pi a name of its own"
+        )
     found = {_text(_object(node, "metadata"), "name"): node for node in nodes}
     names = [_name_of(host, found) for host in expected]
     for name, host in zip(names, expected, strict=True):
         if names.count(name) > 1:
             raise refuse(
-                one_line(host, 253), f"it is {one_line(name, 253)}, a second time", "name each Pi once"
+                Code.PI_NAMED_TWICE,
+                one_line(host, 253),
+                f"it is {one_line(name, 253)}, a second time",
+                "name each Pi once",
             )
     return Nodes(
         nodes=tuple(
@@ -136,12 +145,14 @@ def _missing(name: str) -> Node:
     pi = one_line(name, 253)
     if is_address(name):
         problem = Problem(
+            code=Code.NODE_MISSING,
             subject=pi,
             what="no node of the cluster has this address",
             next_step="correct it (kubectl get nodes -o wide), or give its node's name and set ansible_host",
         )
         return Node(name=pi, problems=(problem,))
     problem = Problem(
+        code=Code.NODE_MISSING,
         subject=pi,
         what="in the inventory but not in the cluster",
         next_step=f"ssh {pi} systemctl status k3s-agent, or correct the name (kubectl get nodes)",
@@ -185,29 +196,34 @@ def _condition_problems(pi: str, service: str, status: Json, now: datetime) -> d
     look = f"ssh {pi} systemctl status {service}"
     problems: dict[str, Problem] = {}
 
-    def problem(what: str, next_step: str) -> Problem:
-        return Problem(subject=pi, what=what, next_step=next_step)
+    def problem(code: Code, what: str, next_step: str) -> Problem:
+        return Problem(code=code, subject=pi, what=what, next_step=next_step)
 
     ready = conditions.get("Ready")
     if ready is None:
-        problems["Ready"] = problem("has not reported whether it is Ready", look)
+        problems["Ready"] = problem(Code.NODE_NOT_READY, "has not reported whether it is Ready", look)
     elif _text(ready, "status") == "Unknown":
         what = f"lost: its kubelet stopped reporting ({_because(ready, now)})"
-        problems["Ready"] = problem(what, f"check its power and network, then {look}")
+        problems["Ready"] = problem(Code.NODE_LOST, what, f"check its power and network, then {look}")
     elif _text(ready, "status") != "True":
-        problems["Ready"] = problem(f"not Ready ({_because(ready, now)})", look)
-    for kind, (meaning, next_step) in _PRESSURES.items():
+        problems["Ready"] = problem(Code.NODE_NOT_READY, f"not Ready ({_because(ready, now)})", look)
+    for kind, (code, meaning, next_step) in _PRESSURES.items():
         condition = conditions.get(kind)
         if condition is not None and _text(condition, "status") == "True":
             what = f"{meaning} ({kind}; {_because(condition, now)})"
-            problems[kind] = problem(what, next_step.format(pi=pi, service=service))
+            problems[kind] = problem(code, what, next_step.format(pi=pi, service=service))
     return problems
 
 
 def _cordon_problem(pi: str, node: Json) -> dict[str, Problem]:
     if _object(node, "spec").get("unschedulable") is not True:
         return {}
-    problem = Problem(subject=pi, what="cordoned (unschedulable)", next_step=f"kubectl uncordon {pi}")
+    problem = Problem(
+        code=Code.NODE_CORDONED,
+        subject=pi,
+        what="cordoned (unschedulable)",
+        next_step=f"kubectl uncordon {pi}",
+    )
     return {"cordon": problem}
 
 
@@ -217,18 +233,21 @@ def _architecture_problems(pi: str, node: Json, wanted: str) -> tuple[Problem, .
     if label == wanted:
         return ()
     if not isinstance(label, str):
+        code = Code.NODE_OF_OTHER_ARCHITECTURE
         what = "has no label kubernetes.io/arch, so a Job's pods cannot go there"
         next_step = f"ssh {pi} systemctl status {_service(node)}"
     elif label == "arm" and wanted == "arm64":
+        code = Code.PI_32_BIT
         what = "runs a 32-bit system (architecture arm), benchmark_architecture is arm64"
         next_step = (
             f"install the 64-bit Raspberry Pi OS on {pi} (Pi 3 and later can), or leave {pi} out of the "
             "inventory"
         )
     else:
+        code = Code.NODE_OF_OTHER_ARCHITECTURE
         what = f"has the architecture {one_line(label, 40)}, benchmark_architecture is {one_line(wanted, 40)}"
         next_step = f"change benchmark_architecture, or leave {pi} out of the inventory"
-    return (Problem(subject=pi, what=what, next_step=next_step),)
+    return (Problem(code=code, subject=pi, what=what, next_step=next_step),)
 
 
 def _taint_problems(
@@ -250,12 +269,14 @@ def _taint_problems(
         value = _text(taint, "value")
         shown = one_line(f"{key}={value}:{effect}" if value else f"{key}:{effect}")
         yield Problem(
+            code=Code.NODE_TAINTED,
             subject=pi,
             what=f"has the taint {shown}, which a Job doesn't tolerate",
             next_step=f"kubectl taint nodes {pi} {one_line(f'{key}:{effect}')}-",
         )
     if leaving:
         yield Problem(
+            code=Code.NODE_JUST_BACK,
             subject=pi,
             what=f"has just come back; Kubernetes has not yet taken its taint away ({', '.join(leaving)})",
             next_step="run again in some seconds",

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pi_speedup.codes import Code
 from pi_speedup.kube.client import Json, KubeClient
 from pi_speedup.kube.errors import KubeError
 from pi_speedup.kube.states import is_controlled_by
@@ -120,6 +121,7 @@ def find_owner(client: KubeClient, place: Place) -> Json | None:
     owner = client.find(place.owner_path)
     if owner and not is_managed(owner):
         raise KubeError(
+            Code.OBJECT_OF_OTHERS,
             f"ConfigMap {place.owner} in namespace {place.namespace}",
             f"not ours (it has no label {MANAGED_BY}={APP})",
             "choose another benchmark_namespace, or remove that ConfigMap yourself",
@@ -131,7 +133,12 @@ def owner_uid(client: KubeClient, place: Place) -> str:
     """Return the uid of our ConfigMap; KubeError if it is gone or another's."""
     owner = find_owner(client, place)
     if owner is None:
-        raise KubeError(f"ConfigMap {place.owner}", f"gone from namespace {place.namespace}", "run again")
+        raise KubeError(
+            Code.OBJECT_GONE_OR_CHANGED,
+            f"ConfigMap {place.owner}",
+            f"gone from namespace {place.namespace}",
+            "run again",
+        )
     return str(owner["metadata"]["uid"])
 
 
@@ -311,6 +318,7 @@ def _stuck(client: KubeClient, collection: str, left: Mapping[str, str]) -> Kube
             if item and item["metadata"]["uid"] in left
         ]
     return KubeError(
+        Code.OBJECT_NOT_GONE,
         subject,
         f"not gone after {REMOVAL_SECONDS:.0f} s{where}",
         f"{'; '.join(dict.fromkeys(commands)) or 'look at it with kubectl get'}; then run cleanup.yml again",
@@ -360,6 +368,7 @@ def namespace_going(client: KubeClient, place: Place, namespace: Json) -> KubeEr
             f"wait until it is gone (kubectl get namespace {name})"
         )
     return KubeError(
+        Code.NAMESPACE_GOING,
         place.subject,
         f"being deleted{': ' + message if message else ''}",
         f"{next_step}; then run again",

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from pi_speedup.codes import Code
 from pi_speedup.kube.cleanup import what_else
 from pi_speedup.kube.client import Json, KubeClient
 from pi_speedup.kube.errors import KubeError
@@ -103,6 +104,7 @@ def as_administrator() -> Iterator[None]:
         if not error.is_missing_right:
             raise
         raise refuse(
+            Code.API_RIGHT_MISSING,
             error.problem.subject,
             error.problem.what,
             "give an administrator's kubeconfig: -e benchmark_kubeconfig=FILE; or unset KUBECONFIG, and that "
@@ -125,7 +127,10 @@ def days_of(given: object) -> int:
         days = 0
     if not 1 <= days <= 3650:
         raise refuse(
-            "rbac_days", f"{one_line(repr(given), 40)} is not a number from 1 to 3650", "-e rbac_days=90"
+            Code.SETTING_NOT_VALID,
+            "rbac_days",
+            f"{one_line(repr(given), 40)} is not a number from 1 to 3650",
+            "-e rbac_days=90",
         )
     return days
 
@@ -151,6 +156,7 @@ def _is_to_do(client: KubeClient, document: Document) -> bool:
         # One that a benchmark has made is cleaned up with it, and the rights would go too.
         return is_managed(found)
     raise refuse(
+        Code.OBJECT_OF_OTHERS,
         str(document),
         f"not ours (it has no label {MANAGED_BY}={BY_US})",
         "choose another benchmark_namespace, or rename it",
@@ -220,6 +226,7 @@ def _see_that_it_works(path: Path, place: Place, wanted: Iterable[Right]) -> Non
         while lacking := Allowed(client, place).missing(wanted):
             if time.monotonic() > deadline:
                 raise refuse(
+                    Code.API_RIGHT_WITHOUT_EFFECT,
                     f"kubeconfig {path}",
                     f"lacks rights that were granted: {in_words(lacking)}",
                     "see whether the API server uses RBAC (authorization-mode), and what else forbids it",
@@ -238,6 +245,7 @@ def remove_kubeconfig(path: Path, place: Place) -> bool:
 def _refuse_other_file(path: Path) -> None:
     if path.exists() and not _name_in(path).startswith(BY_US):
         raise refuse(
+            Code.FILE_IN_THE_WAY,
             str(path),
             "there already, and not a kubeconfig that rbac.yml made",
             "move it away, or give -e rbac_kubeconfig=FILE",

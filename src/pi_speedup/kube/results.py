@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
+from pi_speedup.codes import Code
 from pi_speedup.kube.client import Json, KubeClient
 from pi_speedup.kube.errors import KubeError
 from pi_speedup.kube.manifest import stream_prefix
@@ -81,7 +82,9 @@ def _report(pod: Json, log: bytes, where: str) -> WorkerReport:
         raise
     except Exception as error:
         # Whatever nonsense it is: it is this pod's alone.
-        raise refuse(where, f"its result cannot be read ({one_line(error, 100)})", "read its log") from None
+        raise refuse(
+            Code.RESULT_DAMAGED, where, f"its result cannot be read ({one_line(error, 100)})", "read its log"
+        ) from None
 
 
 def _fits(report: WorkerReport, plan: Plan, slot: Slot, attempt: int, index: int | None, where: str) -> None:
@@ -101,7 +104,12 @@ def _fits(report: WorkerReport, plan: Plan, slot: Slot, attempt: int, index: int
     for name, (found, wanted) in expected.items():
         if found != wanted:
             shown = f"{name} is {one_line(found, 80)} instead of {one_line(wanted, 80)}"
-            raise refuse(where, f"reports on something else: {shown}", "read its log, then run again")
+            raise refuse(
+                Code.RESULT_OF_OTHER_TRIAL,
+                where,
+                f"reports on something else: {shown}",
+                "read its log, then run again",
+            )
 
 
 def _worker(pod: Json, pi: str, tracker: Tracker, report: WorkerReport | None) -> Worker:

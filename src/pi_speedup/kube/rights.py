@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pi_speedup.codes import Code
 from pi_speedup.kube.client import Json, KubeClient
 from pi_speedup.kube.errors import KubeError
 from pi_speedup.kube.follow import NODE_LEASE_NAMESPACE
@@ -145,6 +146,7 @@ def require_to_clean_up(client: KubeClient, place: Place) -> None:
 
 def _refusal(client: KubeClient, place: Place, lacking: Iterable[Right]) -> ProblemError:
     return refuse(
+        Code.API_RIGHT_MISSING,
         f"kubeconfig {client.kubeconfig}",
         f"lacks rights in namespace {place.namespace}: {in_words(lacking)}",
         f"as administrator, {command_for(place)} makes a kubeconfig that has them",

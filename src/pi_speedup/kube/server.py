@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import yaml
 from urllib3.util.ssl_ import create_urllib3_context
 
+from pi_speedup.codes import Code
 from pi_speedup.kube.errors import KubeError
 from pi_speedup.text import one_line
 
@@ -76,7 +77,12 @@ def parse_server_kubeconfig(text: str, *, pi: str, path: str) -> ServerKubeconfi
         RecursionError,
     ):
         # YAML's own message would quote the line that it stumbled over.
-        raise KubeError(pi, f"{path} is not a valid kubeconfig as K3s writes it", _written_anew(pi)) from None
+        raise KubeError(
+            Code.KUBECONFIG_MALFORMED,
+            pi,
+            f"{path} is not a valid kubeconfig as K3s writes it",
+            _written_anew(pi),
+        ) from None
 
 
 def _named(entries: Any, name: str) -> Any:
@@ -93,8 +99,8 @@ def _written_anew(pi: str) -> str:
 class _NoAddress(KubeError):
     """Why one candidate will not do; the higher the rank, the nearer it came."""
 
-    def __init__(self, rank: int, pi: str, what: str, next_step: str) -> None:
-        super().__init__(pi, what, next_step)
+    def __init__(self, code: Code, rank: int, pi: str, what: str, next_step: str) -> None:
+        super().__init__(code, pi, what, next_step)
         self.rank = rank
 
 
@@ -103,7 +109,9 @@ def find_server_address(kubeconfig: ServerKubeconfig, candidates: Sequence[str],
 
     KubeError if there is none: the cause of the candidate that came nearest.
     """
-    nearest = _NoAddress(0, pi, "no address to try", "set ansible_host in the inventory")
+    nearest = _NoAddress(
+        Code.API_UNREACHABLE, 0, pi, "no address to try", "set ansible_host in the inventory"
+    )
     for address in candidates:
         try:
             _handshake(kubeconfig, address, pi)
@@ -123,7 +131,7 @@ def _handshake(kubeconfig: ServerKubeconfig, address: str, pi: str) -> None:
         context.load_verify_locations(cadata=kubeconfig.authority_pem)
     except ssl.SSLError:
         what = "the authority in its kubeconfig is not a valid certificate"
-        raise _NoAddress(9, pi, what, _written_anew(pi)) from None
+        raise _NoAddress(Code.KUBECONFIG_MALFORMED, 9, pi, what, _written_anew(pi)) from None
     try:
         with (
             socket.create_connection((address, kubeconfig.port), CONNECT_SECONDS) as plain,
@@ -134,6 +142,7 @@ def _handshake(kubeconfig: ServerKubeconfig, address: str, pi: str) -> None:
         raise _wrong_certificate(error, address, where, pi) from None
     except ssl.SSLError as error:
         raise _NoAddress(
+            Code.API_NOT_KUBERNETES,
             4,
             pi,
             f"what answers on {where} does not use TLS as an API server does "
@@ -142,6 +151,7 @@ def _handshake(kubeconfig: ServerKubeconfig, address: str, pi: str) -> None:
         ) from None
     except socket.gaierror:
         raise _NoAddress(
+            Code.API_UNREACHABLE,
             1,
             pi,
             f"this machine cannot resolve {address}",
@@ -149,6 +159,7 @@ def _handshake(kubeconfig: ServerKubeconfig, address: str, pi: str) -> None:
         ) from None
     except ConnectionRefusedError:
         raise _NoAddress(
+            Code.API_UNREACHABLE,
             3,
             pi,
             f"nothing listens on {where} (connection refused)",
@@ -156,6 +167,7 @@ def _handshake(kubeconfig: ServerKubeconfig, address: str, pi: str) -> None:
         ) from None
     except TimeoutError:
         raise _NoAddress(
+            Code.API_UNREACHABLE,
             2,
             pi,
             f"{where} does not answer within {CONNECT_SECONDS:g} s",
@@ -164,6 +176,7 @@ def _handshake(kubeconfig: ServerKubeconfig, address: str, pi: str) -> None:
         ) from None
     except (OSError, ValueError) as error:
         raise _NoAddress(
+            Code.API_UNREACHABLE,
             2,
             pi,
             f"{where} cannot be reached ({one_line(error, 120)})",
@@ -174,6 +187,7 @@ def _handshake(kubeconfig: ServerKubeconfig, address: str, pi: str) -> None:
 def _wrong_certificate(error: ssl.SSLCertVerificationError, address: str, where: str, pi: str) -> _NoAddress:
     if error.verify_code in _WRONG_NAME:
         return _NoAddress(
+            Code.API_CERTIFICATE,
             8,
             pi,
             f"the certificate of its API server is not valid for {address}",
@@ -183,12 +197,14 @@ def _wrong_certificate(error: ssl.SSLCertVerificationError, address: str, where:
     said = one_line(error.verify_message, 80)
     if error.verify_code in _WRONG_TIME:
         return _NoAddress(
+            Code.API_CERTIFICATE_EXPIRED,
             7,
             pi,
             f"the certificate of its API server is not valid now ({said})",
             f"compare the clocks (date here, ssh {pi} date); sudo systemctl restart k3s renews it",
         )
     return _NoAddress(
+        Code.API_CERTIFICATE,
         6,
         pi,
         f"the API server at {where} shows a certificate of another authority than its kubeconfig names "

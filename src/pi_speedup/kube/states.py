@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pi_speedup.codes import Code
 from pi_speedup.problem import Problem
 from pi_speedup.text import innermost, one_line
 
@@ -45,47 +46,76 @@ PATIENCE_SECONDS: Mapping[str, float] = {
 }
 
 _MORE_MEMORY = "raise benchmark_memory_limit_mib"
-_BRING_BACK = "check the Pi's power, network and k3s-agent, then run again"
-_MAKE_ROOM = "make room on that Pi (kubectl describe node says what is used), then run again"
-_TRY_AGAIN = "see who removed it (kubectl get events), then run again"
+_PI_LOST = (
+    Code.PI_LOST_DURING_TRIAL,
+    "check the Pi's power, network and k3s-agent, then run again",
+)
+_EVICTED = (
+    Code.POD_EVICTED,
+    "make room on that Pi (kubectl describe node says what is used), then run again",
+)
 _CHECK_IMAGE = "check benchmark_image, and that the Pi reaches its registry: sudo k3s crictl pull on the Pi"
 
-# By kind of obstacle; a reason that says more comes first.
-NEXT_STEPS: Mapping[str, str] = {
-    "image": _CHECK_IMAGE,
-    "pull": _CHECK_IMAGE,
-    "rate limit": "wait an hour, log in to the registry (/etc/rancher/k3s/registries.yaml on each Pi), or "
-    "set benchmark_image to one of another registry",
-    "processor": "set benchmark_image to one that is built for this kind of Pi; its registry's page says "
-    "for which it is",
-    "config": "change the image or the pod's settings as the message says",
-    "settling": "look at the Pi's disk and container runtime: journalctl -u k3s-agent",
-    "unschedulable": "make room on the Pis, or let them take pods (kubectl uncordon), and run again",
-    "failed": "read the pod's log",
-    "deleted": "look at the Pi and at the events, then run again",
-    "forbidden": "use a namespace whose rules admit this pod (benchmark_namespace), or take the rule away",
-    "not created": "read the Job's events: kubectl describe job",
-    "sandbox": "look at the Pi's container runtime and network: journalctl -u k3s-agent",
-    "container": "look at the Pi's container runtime (journalctl -u k3s-agent), and that its kernel is "
-    "started with cgroup_memory=1 cgroup_enable=memory",
+# What kind of problem it is and what to do next, by kind of obstacle; a reason that says more comes first.
+MEANINGS: Mapping[str, tuple[Code, str]] = {
+    "image": (Code.IMAGE_UNAVAILABLE, _CHECK_IMAGE),
+    "pull": (Code.IMAGE_UNAVAILABLE, _CHECK_IMAGE),
+    "rate limit": (
+        Code.IMAGE_RATE_LIMIT,
+        "wait an hour, log in to the registry (/etc/rancher/k3s/registries.yaml on each Pi), or set "
+        "benchmark_image to one of another registry",
+    ),
+    "processor": (
+        Code.IMAGE_FOR_OTHER_PROCESSOR,
+        "set benchmark_image to one that is built for this kind of Pi; its registry's page says for which "
+        "it is",
+    ),
+    "config": (Code.POD_SETTINGS_REFUSED, "change the image or the pod's settings as the message says"),
+    "settling": (
+        Code.POD_NOT_STARTED,
+        "look at the Pi's disk and container runtime: journalctl -u k3s-agent",
+    ),
+    "unschedulable": (
+        Code.POD_UNSCHEDULABLE,
+        "make room on the Pis, or let them take pods (kubectl uncordon), and run again",
+    ),
+    "failed": (Code.POD_FAILED, "read the pod's log"),
+    "deleted": (Code.POD_DELETED, "look at the Pi and at the events, then run again"),
+    "forbidden": (
+        Code.NAMESPACE_RULE,
+        "use a namespace whose rules admit this pod (benchmark_namespace), or take the rule away",
+    ),
+    "not created": (Code.POD_NOT_CREATED, "read the Job's events: kubectl describe job"),
+    "sandbox": (
+        Code.POD_NOT_STARTED,
+        "look at the Pi's container runtime and network: journalctl -u k3s-agent",
+    ),
+    "container": (
+        Code.POD_NOT_STARTED,
+        "look at the Pi's container runtime (journalctl -u k3s-agent), and that its kernel is started with "
+        "cgroup_memory=1 cgroup_enable=memory",
+    ),
     # A pod that failed.
-    "OOMKilled": _MORE_MEMORY,
-    "Killed": f"{_MORE_MEMORY}, or see what else stopped it on that Pi",
-    "StartError": "see that the image holds python3 for this kind of Pi",
-    "Evicted": _MAKE_ROOM,
-    "OutOfcpu": _MAKE_ROOM,
-    "OutOfmemory": _MAKE_ROOM,
-    "OutOfpods": _MAKE_ROOM,
-    "Terminated": _BRING_BACK,
-    "NodeShutdown": _BRING_BACK,
-    "ContainerStatusUnknown": _BRING_BACK,
+    "OOMKilled": (Code.OUT_OF_MEMORY, _MORE_MEMORY),
+    "Killed": (Code.OUT_OF_MEMORY, f"{_MORE_MEMORY}, or see what else stopped it on that Pi"),
+    "StartError": (Code.IMAGE_WITHOUT_PYTHON, "see that the image holds python3 for this kind of Pi"),
+    "Evicted": _EVICTED,
+    "OutOfcpu": _EVICTED,
+    "OutOfmemory": _EVICTED,
+    "OutOfpods": _EVICTED,
+    "Terminated": _PI_LOST,
+    "NodeShutdown": _PI_LOST,
+    "ContainerStatusUnknown": _PI_LOST,
     # A pod that was deleted: reasons of its condition DisruptionTarget.
-    "DeletionByTaintManager": _BRING_BACK,
-    "DeletionByPodGC": _BRING_BACK,
-    "TerminationByKubelet": _MAKE_ROOM,
-    "PreemptionByScheduler": _MAKE_ROOM,
-    "EvictionByEvictionAPI": "someone drained the Pi: kubectl uncordon it, then run again",
-    "Deleted": _TRY_AGAIN,
+    "DeletionByTaintManager": _PI_LOST,
+    "DeletionByPodGC": _PI_LOST,
+    "TerminationByKubelet": _EVICTED,
+    "PreemptionByScheduler": _EVICTED,
+    "EvictionByEvictionAPI": (
+        Code.PI_DRAINED,
+        "someone drained the Pi: kubectl uncordon it, then run again",
+    ),
+    "Deleted": (Code.POD_DELETED, "see who removed it (kubectl get events), then run again"),
 }
 
 # What may go well when it is tried again: the pod was in something's way, or its Pi was away.
@@ -154,7 +184,7 @@ class PodState:
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """Something that keeps a pod from finishing; `kind` is a key of PATIENCE_SECONDS and NEXT_STEPS."""
+    """Something that keeps a pod from finishing; `kind` is a key of PATIENCE_SECONDS and MEANINGS."""
 
     kind: str
     subject: str
@@ -173,8 +203,8 @@ class Obstacle:
     def problem(self) -> Problem:
         """What is told of it."""
         what = self.message if self.message.startswith("exit code") else f"{self.reason}: {self.message}"
-        next_step = NEXT_STEPS.get(self.reason, NEXT_STEPS[self.kind])
-        return Problem(subject=self.subject, what=what, next_step=next_step)
+        code, next_step = MEANINGS.get(self.reason, MEANINGS[self.kind])
+        return Problem(code=code, subject=self.subject, what=what, next_step=next_step)
 
 
 @dataclass(frozen=True, slots=True)

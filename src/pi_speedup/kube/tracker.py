@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from pi_speedup.codes import Code
 from pi_speedup.kube.client import Json
 from pi_speedup.kube.states import (
     PASSES_BY_ITSELF,
@@ -224,6 +225,7 @@ class Tracker:
         if self.deleted:
             # Without its owner a Job goes too.
             problem = Problem(
+                code=Code.JOB_DELETED,
                 subject=f"Job {self.job['metadata']['name']}",
                 what="deleted by someone else while it ran",
                 next_step="see who removed it, or the ConfigMap that owns it, then run again",
@@ -234,6 +236,7 @@ class Tracker:
             metadata = self.job["metadata"]
             name, namespace = metadata["name"], metadata.get("namespace", "NAMESPACE")
             problem = Problem(
+                code=Code.JOB_SUSPENDED,
                 subject=f"Job {name}",
                 what="suspended by someone else while it ran",
                 next_step=f"see who did (kubectl -n {namespace} get job {name} -o yaml "
@@ -254,6 +257,7 @@ class Tracker:
         if missing > 0:
             unfinished.append(f"{missing} pods not created")
         problem = Problem(
+            code=Code.TIMEOUT,
             subject=f"Job {self.job['metadata']['name']}",
             what=f"not finished after {seconds:g} s: {listed(unfinished) or 'the Job itself'}",
             next_step="raise benchmark_timeout_seconds, take fewer samples, or look at that Pi",
@@ -280,6 +284,7 @@ class Tracker:
         if failed and verdict.reason != "DeadlineExceeded":
             return self._by_obstacles(failed)
         problem = Problem(
+            code=Code.TIMEOUT if verdict.reason == "DeadlineExceeded" else Code.JOB_FAILED,
             subject=f"Job {self.job['metadata']['name']}",
             what=f"{verdict.reason}: {verdict.message}",
             next_step="read the trial's events, then run again",
@@ -304,6 +309,7 @@ class Tracker:
         when = self.silent.get(obstacle.pi or "")
         since = f" at {when}" if when else ""
         return Problem(
+            code=Code.PI_LOST_DURING_TRIAL,
             subject=str(obstacle.pi),
             what=f"stopped answering{since}, so Kubernetes gave up {obstacle.subject.partition(' on ')[0]}",
             next_step=obstacle.problem.next_step,

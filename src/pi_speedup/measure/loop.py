@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from pi_speedup.codes import Code
 from pi_speedup.measure.words import trial_line
 from pi_speedup.model.plan import Plan, Slot
 from pi_speedup.model.trial import Measured, Trial
@@ -64,7 +65,7 @@ def measure(
         except ProblemError as error:
             done = Measured(_lost(plan, upcoming, begun_ns, begun, "failed", error.problem))
         except Interrupted as stop:
-            problem = Problem(subject=f"run {plan.run_id}", what=f"stopped by {stop.by}")
+            problem = Problem(code=Code.STOPPED, subject=f"run {plan.run_id}", what=f"stopped by {stop.by}")
             store.add(_lost(plan, upcoming, begun_ns, begun, "interrupted", problem))
             return Ended("interrupted", problem)
         store.add(done.trial, done.logs)
@@ -79,7 +80,10 @@ def measure(
         try:
             sleep(_PAUSE_SECONDS)
         except Interrupted as stop:
-            return Ended("interrupted", Problem(subject=f"run {plan.run_id}", what=f"stopped by {stop.by}"))
+            return Ended(
+                "interrupted",
+                Problem(code=Code.STOPPED, subject=f"run {plan.run_id}", what=f"stopped by {stop.by}"),
+            )
     assert isinstance(upcoming, Stop)
     return Ended(upcoming.why)
 

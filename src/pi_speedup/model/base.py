@@ -7,6 +7,7 @@ from typing import Annotated, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from pi_speedup.codes import Code
 from pi_speedup.problem import ProblemError, refuse
 from pi_speedup.text import one_line
 
@@ -39,25 +40,27 @@ class Model(BaseModel):
 AnyModel = TypeVar("AnyModel", bound=Model)
 
 
-def load_json(text: str | bytes, where: str, max_bytes: int = MAX_FILE_BYTES) -> dict[str, object]:
-    """Return the JSON object in `text`; ProblemError naming `where` for anything else.
+def load_json(
+    text: str | bytes, where: str, max_bytes: int = MAX_FILE_BYTES, code: Code = Code.FILE_SPOILT
+) -> dict[str, object]:
+    """Return the JSON object in `text`; ProblemError of this `code`, naming `where`, for anything else.
 
     Refused too: NaN and Infinity (Python's parser takes them, JSON has none), a key given twice, a number of
     more than 400 digits, more than `max_bytes` bytes.
     """
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     if len(data) > max_bytes:
-        raise refuse(where, f"{len(data)} bytes, more than the {max_bytes} expected")
+        raise refuse(code, where, f"{len(data)} bytes, more than the {max_bytes} expected")
     if not data.strip():
-        raise refuse(where, "empty")
+        raise refuse(code, where, "empty")
 
     def refuse_constant(name: str) -> NoReturn:
-        raise refuse(where, f"{name} is not a measurement")
+        raise refuse(code, where, f"{name} is not a measurement")
 
     def refuse_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
         found: dict[str, object] = dict(pairs)
         if len(found) != len(pairs):
-            raise refuse(where, "a key is given twice")
+            raise refuse(code, where, "a key is given twice")
         return found
 
     try:
@@ -65,22 +68,28 @@ def load_json(text: str | bytes, where: str, max_bytes: int = MAX_FILE_BYTES) ->
             data.decode("utf-8"), parse_constant=refuse_constant, object_pairs_hook=refuse_twice
         )
     except (ValueError, RecursionError) as error:
-        raise refuse(where, f"not JSON ({one_line(error, 100)})") from None
+        raise refuse(code, where, f"not JSON ({one_line(error, 100)})") from None
     if not isinstance(found, dict):
-        raise refuse(where, "not a JSON object")
+        raise refuse(code, where, "not a JSON object")
     return found
 
 
-def load(model: type[AnyModel], text: str | bytes, where: str, max_bytes: int = MAX_FILE_BYTES) -> AnyModel:
-    """Return the model in `text`; ProblemError naming `where` and the first field that is wrong."""
-    found = load_json(text, where, max_bytes)
+def load(
+    model: type[AnyModel],
+    text: str | bytes,
+    where: str,
+    max_bytes: int = MAX_FILE_BYTES,
+    code: Code = Code.FILE_SPOILT,
+) -> AnyModel:
+    """Return the model in `text`; ProblemError of this `code`, naming `where` and the first wrong field."""
+    found = load_json(text, where, max_bytes, code)
     try:
         # As JSON, where a list may be a tuple; as Python's dict strict mode would refuse it.
         return model.model_validate_json(json.dumps(found))
     except ValidationError as error:
-        raise field_problem(where, error) from None
+        raise field_problem(code, where, error) from None
     except (ValueError, OverflowError, RecursionError) as error:
-        raise refuse(where, one_line(error, 100)) from None
+        raise refuse(code, where, one_line(error, 100)) from None
 
 
 def shown_value(value: object) -> str:
@@ -92,9 +101,9 @@ def shown_value(value: object) -> str:
         return f"a {type(value).__name__} too large to show"
 
 
-def field_problem(where: str, error: ValidationError) -> ProblemError:
+def field_problem(code: Code, where: str, error: ValidationError) -> ProblemError:
     """Return the first thing that pydantic found wrong as a problem."""
     first = error.errors(include_url=False, include_context=False)[0]
     place = one_line(".".join(str(part) for part in first["loc"]), 100) or "the whole"
     shown = shown_value(first.get("input"))
-    return refuse(where, f"{place} is {shown}: {one_line(first['msg'], 160)}")
+    return refuse(code, where, f"{place} is {shown}: {one_line(first['msg'], 160)}")

@@ -18,6 +18,7 @@ from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
+from pi_speedup.codes import Code
 from pi_speedup.model.base import Model, shown_value
 from pi_speedup.problem import ProblemError, refuse
 from pi_speedup.text import one_line
@@ -225,7 +226,7 @@ def settings_from(variables: Mapping[str, object]) -> Settings:
         if name not in Settings.model_fields:
             near = difflib.get_close_matches(name, Settings.model_fields, 1)
             hint = f"did you mean {PREFIX}{near[0]}?" if near else "ansible-doc -t role run_plan lists all"
-            raise refuse(f"{PREFIX}{one_line(name, 60)}", "not a setting", hint)
+            raise refuse(Code.SETTING_UNKNOWN, f"{PREFIX}{one_line(name, 60)}", "not a setting", hint)
     try:
         return Settings.model_validate(given)
     except ValidationError as error:
@@ -290,10 +291,13 @@ def _setting_problem(error: ValidationError) -> ProblemError:
     shown = shown_value(first.get("input"))
     if first["type"] in ("control_character", "string_too_long", "too_long"):
         how = "holds a control character" if first["type"] == "control_character" else "is too long"
-        return refuse(f"{PREFIX}{name}", f"{shown} {how}", "correct it")
+        return refuse(Code.SETTING_NOT_VALID, f"{PREFIX}{name}", f"{shown} {how}", "correct it")
     what = f"{shown} is not {'valid' if name in _EXAMPLES else allowed(Settings.model_fields[name])}"
     return refuse(
-        f"{PREFIX}{name}", what, _EXAMPLES.get(name, f"correct it (default: {default_words(name)})")
+        Code.SETTING_NOT_VALID,
+        f"{PREFIX}{name}",
+        what,
+        _EXAMPLES.get(name, f"correct it (default: {default_words(name)})"),
     )
 
 

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from pi_speedup.codes import Code
 from pi_speedup.model.base import Count, EpochNs, Model, Name, RunId, Seconds, SecondsSince, load
-from pi_speedup.problem import refuse
+from pi_speedup.problem import ProblemError, refuse
 
 # Kubernetes cuts a termination message at 4 KiB; the worker promises to stay below.
 MAX_JSON_BYTES = 4096
@@ -139,29 +140,31 @@ def parse_worker_output(output: str | bytes, where: str) -> WorkerReport:
     text = output.decode("utf-8", "replace") if isinstance(output, bytes) else output
     size = len(output) if isinstance(output, bytes) else len(output.encode("utf-8", "surrogatepass"))
     if size > MAX_OUTPUT_BYTES:
-        raise refuse(where, f"wrote {size} bytes, more than the {MAX_OUTPUT_BYTES} expected", "read its log")
+        raise _damaged(where, f"wrote {size} bytes, more than the {MAX_OUTPUT_BYTES} expected")
     lines = [line.rstrip("\r") for line in text.split("\n") if line.strip()]
     if not lines:
-        raise refuse(where, "the worker wrote nothing", "run again")
+        raise _damaged(where, "the worker wrote nothing", "run again")
     marks = [number for number, line in enumerate(lines) if line.startswith(END_MARK)]
     if not marks:
-        raise refuse(where, f"its output is cut off, the end mark {END_MARK} is missing", "read its log")
+        raise _damaged(where, f"its output is cut off, the end mark {END_MARK} is missing")
     if len(marks) > 1:
-        raise refuse(where, f"{len(marks)} end marks, so more than one worker wrote it", "read its log")
+        raise _damaged(where, f"{len(marks)} end marks, so more than one worker wrote it")
     match = _END_LINE.fullmatch(lines[marks[0]])
     if match is None:
-        raise refuse(where, "its output is cut off within the end mark", "read its log")
+        raise _damaged(where, "its output is cut off within the end mark")
     if marks[0] == 0:
-        raise refuse(where, "no JSON line before the end mark", "read its log")
+        raise _damaged(where, "no JSON line before the end mark")
     json_line = lines[marks[0] - 1]
     digest = hashlib.sha256(json_line.encode("utf-8", "surrogatepass")).hexdigest()
     if digest != match.group(1):
-        raise refuse(
-            where, "the checksum doesn't fit the JSON line, so its output was altered", "read its log"
-        )
+        raise _damaged(where, "the checksum doesn't fit the JSON line, so its output was altered")
     return parse_worker_json(json_line, where)
+
+
+def _damaged(where: str, what: str, next_step: str = "read its log") -> ProblemError:
+    return refuse(Code.RESULT_DAMAGED, where, what, next_step)
 
 
 def parse_worker_json(text: str, where: str) -> WorkerReport:
     """Read the worker's JSON alone, a pod's termination message; ProblemError if it isn't whole."""
-    return load(WorkerReport, text, where, MAX_JSON_BYTES)
+    return load(WorkerReport, text, where, MAX_JSON_BYTES, Code.RESULT_DAMAGED)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pi_speedup.codes import Code
 from pi_speedup.model.plan import Plan, Slot
 from pi_speedup.model.settings import Settings
 from pi_speedup.model.trial import Measured, Milestones, Trial, Worker
@@ -225,6 +226,7 @@ class BaseDriver:
         settings = self._plan.settings
         if ran.flooded:
             raise refuse(
+                Code.RESULT_DAMAGED,
                 self._pi,
                 f"the base case wrote more than {MAX_OUTPUT_BYTES} bytes, which the worker never does",
                 "read its log in the run's folder, and see what benchmark_image holds",
@@ -247,6 +249,7 @@ class BaseDriver:
         ):
             if found != expected:
                 raise refuse(
+                    Code.RESULT_OF_OTHER_TRIAL,
                     self._pi,
                     f"its result is of another trial ({what} {found}, {expected} expected)",
                     "see what benchmark_image, benchmark_base_python and the prefix run there",

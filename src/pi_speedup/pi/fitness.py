@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pi_speedup.codes import Code
 from pi_speedup.model.host import HostState
 from pi_speedup.pi.runtime import use_problem
 from pi_speedup.pi.shell import Outcome
@@ -39,6 +40,7 @@ def problems(
     if state.memory_cgroup is False:
         found.append(
             Problem(
+                code=Code.PI_WITHOUT_MEMORY_CGROUP,
                 subject=pi,
                 what="its kernel does not limit memory (no memory cgroup), so K3s cannot run there",
                 next_step=f"on {pi} add `cgroup_memory=1 cgroup_enable=memory` to the end of the one line of "
@@ -49,6 +51,7 @@ def problems(
     if bits is not None:
         found.append(
             Problem(
+                code=Code.PI_32_BIT,
                 subject=pi,
                 what=f"it runs {bits}, {architecture} was asked for",
                 next_step="install the 64-bit Raspberry Pi OS, or set benchmark_architecture: arm for all",
@@ -57,6 +60,7 @@ def problems(
     if _clock_is_off(state, _MOST_CLOCK_SECONDS):
         found.append(
             Problem(
+                code=Code.PI_CLOCK_OFF,
                 subject=pi,
                 what=f"its clock is {offset_words(state)}",
                 next_step=f"ssh {pi} timedatectl, and see that NTP is on there (sudo timedatectl set-ntp "
@@ -74,6 +78,7 @@ def warnings(state: HostState, *, pi: str) -> tuple[Problem, ...]:
     if _clock_is_off(state, _WARNED_CLOCK_SECONDS) and not _clock_is_off(state, _MOST_CLOCK_SECONDS):
         found.append(
             Problem(
+                code=Code.PI_CLOCK_OFF,
                 subject=pi,
                 what=f"its clock is {offset_words(state)}",
                 next_step="see that NTP runs (timedatectl)",
@@ -81,7 +86,12 @@ def warnings(state: HostState, *, pi: str) -> tuple[Problem, ...]:
         )
     if words := throttled_now(state):
         found.append(
-            Problem(subject=pi, what=", ".join(words), next_step="a stronger power supply, or more cooling")
+            Problem(
+                code=Code.PI_THROTTLED,
+                subject=pi,
+                what=", ".join(words),
+                next_step="a stronger power supply, or more cooling",
+            )
         )
     return tuple(found)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pi_speedup.codes import Code
 from pi_speedup.pi.shell import SECTION, Outcome, Shell, sections
 from pi_speedup.problem import ProblemError, refuse
 from pi_speedup.text import listed, one_line
@@ -47,7 +48,12 @@ def read_archive(path: Path, image: str, architecture: str) -> Archive:
             found = {tag: str(entry["Config"]) for entry in entries for tag in entry["RepoTags"] or ()}
             wanted = {full_name(tag): config for tag, config in found.items()}.get(full_name(image))
             if wanted is None:
-                raise refuse(where, f"holds {listed(found) or 'no named image'}, and not {image}", make)
+                raise refuse(
+                    Code.ARCHIVE_NOT_VALID,
+                    where,
+                    f"holds {listed(found) or 'no named image'}, and not {image}",
+                    make,
+                )
             config = _member(tar, wanted)
         described = json.loads(config)
         layers = tuple(str(each) for each in described["rootfs"]["diff_ids"])
@@ -57,11 +63,14 @@ def read_archive(path: Path, image: str, architecture: str) -> Archive:
     except ProblemError:
         raise
     except OSError as error:
-        raise refuse(where, f"cannot be read ({error.strerror or one_line(error, 80)})", make) from None
+        raise refuse(
+            Code.ARCHIVE_NOT_VALID, where, f"cannot be read ({error.strerror or one_line(error, 80)})", make
+        ) from None
     except (tarfile.TarError, ValueError, TypeError, LookupError, AttributeError):
-        raise refuse(where, "not an archive as docker save writes it", make) from None
+        raise refuse(Code.ARCHIVE_NOT_VALID, where, "not an archive as docker save writes it", make) from None
     if built_for != architecture:
         raise refuse(
+            Code.IMAGE_FOR_OTHER_PROCESSOR,
             where,
             f"{image} is built for {one_line(built_for, 20)}, benchmark_architecture is {architecture}",
             f"docker pull --platform linux/{architecture} {image}; then {make}",
@@ -215,13 +224,23 @@ def _see_that_it_went(outcome: Outcome, target: Target, what: str) -> None:
         step = f"{target.runtime} info" if "No space left" not in outcome.said else "df -h"
     lines = outcome.said.splitlines()
     said = one_line(lines[-1] if lines else "no word", 120)
-    raise refuse(target.pi, f"{what} failed ({said})", f"ssh {target.pi} {step}; then run preload.yml again")
+    raise refuse(
+        Code.PRELOAD_FAILED,
+        target.pi,
+        f"{what} failed ({said})",
+        f"ssh {target.pi} {step}; then run preload.yml again",
+    )
 
 
 def _other_image(archive: Archive, target: Target, who: str, has: str) -> ProblemError:
     found = _short(has) if has else "nothing"
     what = f"{who} has {found} as {archive.image}, and the archive {_short(archive.digest)}"
-    return refuse(target.pi, what, "run preload.yml again; if it stays so, remove that image there")
+    return refuse(
+        Code.PRELOAD_OTHER_IMAGE,
+        target.pi,
+        what,
+        "run preload.yml again; if it stays so, remove that image there",
+    )
 
 
 def _short(digest: str) -> str:

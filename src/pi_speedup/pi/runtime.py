@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pi_speedup.codes import Code
 from pi_speedup.model.plan import Cell, Plan
 from pi_speedup.model.settings import Settings
 from pi_speedup.pi.shell import Outcome
@@ -29,28 +30,32 @@ _KILLED = 137
 _TOLD_TO_STOP = 143
 _MORE_HELP = ("See 'docker run --help'", "Run 'docker run --help'")
 
-# A runtime's own words, what they mean and what to do: the first row that matches wins. {said} is the line
-# that matched. The words are those of Docker 20.10 to 29 and of podman 3 to 5.
-_Words = tuple[tuple[str, str, str], ...]
+# What kind of problem it is, a runtime's own words, what they mean and what to do: the first row that matches
+# wins. {said} is the line that matched. The words are those of Docker 20.10 to 29 and of podman 3 to 5.
+_Words = tuple[tuple[Code, str, str, str], ...]
 _RUNTIME_WORDS: _Words = (
     (
+        Code.RUNTIME_FORBIDDEN,
         r"permission denied while trying to connect|dial unix .*permission denied",
         "permission denied on {runtime}'s socket",
         "ssh {pi} 'sudo usermod -aG {runtime} $USER', then log in again and wait a minute: Ansible keeps "
         "its connection that long",
     ),
     (
+        Code.RUNTIME_DOWN,
         r"cannot connect to the docker daemon|failed to connect to the docker api|cannot connect to podman"
         r"|is the docker daemon running",
         "the {runtime} daemon is down ({said})",
         "ssh {pi} sudo systemctl start {runtime}",
     ),
     (
+        Code.PI_DISK_FULL,
         r"no space left on device",
         "its disk is full ({said})",
         "ssh {pi} df -h, and {runtime} system df for what images take",
     ),
     (
+        Code.IMAGE_UNAVAILABLE,
         r"invalid reference format",
         "{image} is not a valid name of an image",
         "correct benchmark_image, such as python:3.9",
@@ -58,21 +63,25 @@ _RUNTIME_WORDS: _Words = (
 )
 _PULL_WORDS: _Words = (
     (
+        Code.IMAGE_RATE_LIMIT,
         r"toomanyrequests|rate limit|too many requests",
         "the registry lets {runtime} pull no more images for a while ({said})",
         "ssh {pi} {runtime} login, or load image {image} there from a file: {runtime} load",
     ),
     (
+        Code.IMAGE_FOR_OTHER_PROCESSOR,
         r"no matching manifest|no match for platform|no image found in (manifest list|image index)",
         "image {image} is not built for this kind of processor ({said})",
         "set benchmark_image to one that is",
     ),
     (
+        Code.IMAGE_UNAVAILABLE,
         r"short-name .* did not resolve",
         "{runtime} does not know from which registry image {image} is",
         "set benchmark_image to its full name, such as docker.io/library/python:3.9",
     ),
     (
+        Code.IMAGE_UNAVAILABLE,
         r"dial tcp|no such host|connection refused|connection reset|i/o timeout|client\.timeout"
         r"|handshake timeout|network is unreachable|no route to host|name resolution|x509:"
         r"|context deadline exceeded|request canceled|server gave http response|\bEOF$",
@@ -80,6 +89,7 @@ _PULL_WORDS: _Words = (
         "see to the Pi's network and clock, or load the image there from a file: {runtime} load",
     ),
     (
+        Code.IMAGE_UNAVAILABLE,
         r"manifest unknown|name unknown|not found|does not exist|access denied"
         r"|access to the resource is denied|unauthorized",
         "no registry has image {image}, or it is a private one ({said})",
@@ -88,36 +98,43 @@ _PULL_WORDS: _Words = (
 )
 _RUN_WORDS: _Words = (
     (
+        Code.IMAGE_WITHOUT_PYTHON,
         r"executable file .*not found|python3: no such file",
         "image {image} holds no python3 ({said})",
         "set benchmark_image to one with Python 3.9 or later",
     ),
     (
+        Code.IMAGE_FOR_OTHER_PROCESSOR,
         r"exec format error|exec user process caused",
         "image {image} is not built for this kind of processor ({said})",
         "remove it there ({runtime} rmi {image}) and pull it anew",
     ),
     (
+        Code.OUT_OF_MEMORY,
         r"minimum memory limit|oom-killed|memory limit too low|\(oom",
         "the memory limit is too low to start the container ({said})",
         "raise benchmark_memory_limit_mib",
     ),
     (
+        Code.PI_HAS_FEWER_CORES,
         r"range of cpus is from",
         "it has fewer cores than are to be used ({said})",
         "lower benchmark_processes_per_pi",
     ),
     (
+        Code.IMAGE_UNAVAILABLE,
         r"no such image|image not known|no such object",
         "image {image} was removed meanwhile",
         "run again",
     ),
     (
+        Code.RUNTIME_DOWN,
         r"error waiting for container|error during connect|unexpected eof",
         "the {runtime} daemon went away meanwhile ({said})",
         "ssh {pi} journalctl -u {runtime}",
     ),
     (
+        Code.RUNTIME_CANNOT_LIMIT,
         r"cgroup.*controller|controller.*not (available|delegated)|cpu cfs .*(can not|cannot)",
         "{runtime} can't limit CPU or memory there ({said})",
         "add cgroup_memory=1 cgroup_enable=memory to the kernel's command line; podman also needs a user "
@@ -229,11 +246,17 @@ def inspect_problem(inspected: Outcome, *, pi: str, runtime: str, image: str) ->
     next_step = f"ssh {pi} {runtime} image inspect {image}"
     if inspected.rc == 0:
         text = one_line(inspected.said, 120)
-        return Problem(subject=pi, what=f"{runtime} describes image {image} as {text!r}", next_step=next_step)
+        return Problem(
+            code=Code.RUNTIME_FAILS,
+            subject=pi,
+            what=f"{runtime} describes image {image} as {text!r}",
+            next_step=next_step,
+        )
     return (
         _common_problem(inspected, _RUNTIME_WORDS, names)
         or _silence(inspected, pi, runtime)
         or Problem(
+            code=Code.RUNTIME_FAILS,
             subject=pi,
             what=f"{runtime} can't look at image {image} ({_last_line(inspected)})",
             next_step=next_step,
@@ -247,8 +270,11 @@ def pull_problem(pulled: Outcome, *, pi: str, runtime: str, image: str) -> Probl
     next_step = f"ssh {pi} {runtime} pull {image}"
     if pulled.rc == TIMED_OUT:
         what = f"{runtime} did not pull image {image} within {PULL_SECONDS} s"
-        return Problem(subject=pi, what=what, next_step=f"{next_step}, then run again")
+        return Problem(
+            code=Code.IMAGE_UNAVAILABLE, subject=pi, what=what, next_step=f"{next_step}, then run again"
+        )
     return _common_problem(pulled, _RUNTIME_WORDS + _PULL_WORDS, names) or Problem(
+        code=Code.IMAGE_UNAVAILABLE,
         subject=pi,
         what=f"{runtime} could not pull image {image} ({_last_line(pulled)})",
         next_step=next_step,
@@ -262,6 +288,7 @@ def use_problem(asked: Outcome, *, pi: str, runtime: str) -> Problem:
         _common_problem(asked, _RUNTIME_WORDS, names)
         or _silence(asked, pi, runtime)
         or Problem(
+            code=Code.RUNTIME_FAILS,
             subject=pi,
             what=f"{runtime} can't be used ({_last_line(asked)})",
             next_step=f"ssh {pi} {runtime} info",
@@ -284,6 +311,7 @@ def removal_problem(
     if removed is None or removed.rc == 0 or re.search(gone, removed.said, re.IGNORECASE):
         return None
     return Problem(
+        code=Code.BASE_CONTAINER_LEFT,
         subject=pi,
         what=f"a container of an earlier run could not be removed ({_last_line(removed)})",
         next_step=f"ssh {pi} {runtime} rm --force {one_line(' '.join(ids), 80)}",
@@ -293,6 +321,7 @@ def removal_problem(
 def python_problem(asked: Outcome, *, pi: str, settings: Settings) -> Problem:
     """Return why the interpreter of a process cannot be used."""
     return _missing_command(asked, pi, "process") or Problem(
+        code=Code.BASE_PYTHON_NOT_VALID,
         subject=pi,
         what=f"{one_line(settings.base_python, 60)} is not Python 3.9 or later ({_last_line(asked)})",
         next_step="set benchmark_base_python to one, or correct benchmark_base_command_prefix",
@@ -308,18 +337,22 @@ def run_problem(outcome: Outcome, *, pi: str, settings: Settings, seconds: float
         return known
     limit = settings.timeout_seconds
     if outcome.rc == TIMED_OUT or (outcome.rc == _KILLED and seconds >= limit):
+        code = Code.TIMEOUT
         what = f"the base case took longer than {limit} s and was stopped"
         next_step = "lower benchmark_samples_per_process or raise benchmark_timeout_seconds"
     elif outcome.rc == _KILLED:
+        code = Code.OUT_OF_MEMORY
         what = "the base case was killed, most likely for want of memory"
         next_step = "raise benchmark_memory_limit_mib, or see what else uses memory there"
     elif outcome.rc == _TOLD_TO_STOP:
+        code = Code.BASE_STOPPED
         what = "the base case was stopped from outside before it was done"
         next_step = "see that no one stops it, run again"
     else:
+        code = Code.BASE_FAILED
         what = f"the base case ended with exit code {outcome.rc} ({_last_line(outcome)})"
         next_step = "read its log in the run's folder"
-    return Problem(subject=pi, what=what, next_step=next_step)
+    return Problem(code=code, subject=pi, what=what, next_step=next_step)
 
 
 def _common_problem(outcome: Outcome, words: _Words, names: Mapping[str, str]) -> Problem | None:
@@ -328,12 +361,15 @@ def _common_problem(outcome: Outcome, words: _Words, names: Mapping[str, str]) -
     if missing is not None:
         return missing
     lines = outcome.said[-4096:].splitlines()
-    for pattern, what, next_step in words:
+    for code, pattern, what, next_step in words:
         for line in lines:
             if re.search(pattern, line, re.IGNORECASE):
                 known = {**names, "said": innermost(line, _SAID_LIMIT).rstrip(".")}
                 return Problem(
-                    subject=names["pi"], what=what.format(**known), next_step=next_step.format(**known)
+                    code=code,
+                    subject=names["pi"],
+                    what=what.format(**known),
+                    next_step=next_step.format(**known),
                 )
     return None
 
@@ -351,6 +387,7 @@ def _missing_command(outcome: Outcome, pi: str, runtime: str) -> Problem | None:
         else (runtime, "benchmark_base_runtime")
     )
     return Problem(
+        code=Code.RUNTIME_MISSING,
         subject=pi,
         what=f"{command} is not there ({one_line(said, _SAID_LIMIT)})",
         next_step=f"install it there, or set {setting} to what is",
@@ -361,6 +398,7 @@ def _silence(outcome: Outcome, pi: str, runtime: str) -> Problem | None:
     if outcome.rc != TIMED_OUT:
         return None
     return Problem(
+        code=Code.RUNTIME_SILENT,
         subject=pi,
         what=f"{runtime} does not answer",
         next_step=f"ssh {pi} {runtime} info, and restart the Pi if that hangs too",

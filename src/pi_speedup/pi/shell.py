@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pi_speedup.codes import Code
 from pi_speedup.problem import Problem, ProblemError
 from pi_speedup.text import one_line
 
@@ -130,6 +131,7 @@ def no_answer(pi: str, outcome: ShellOutcome) -> ProblemError:
     said = one_line(lines[-1] if lines else "no word", 120)
     return ProblemError(
         Problem(
+            code=Code.PI_COMMAND_BROKE_OFF,
             subject=pi,
             what=f"a command there broke off with exit code {outcome.rc} ({said})",
             next_step="check its power, network and memory, then run again",

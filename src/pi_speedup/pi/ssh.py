@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from pi_speedup.codes import Code
 from pi_speedup.problem import Problem, ProblemError
 from pi_speedup.text import one_line
 
@@ -52,6 +53,7 @@ def connection_error(remote: Remote, said: str) -> ProblemError:
         return ProblemError(refused)
     return ProblemError(
         Problem(
+            code=Code.SSH_UNREACHABLE,
             subject=remote.pi,
             what=f"cannot be reached over ssh ({_reason(said)})",
             next_step=f"{remote.ssh}; check its power, its network and ansible_host in the inventory",
@@ -64,6 +66,7 @@ def _refusal(remote: Remote, said: str) -> Problem | None:
     copy_id = remote.ssh.replace("ssh", "ssh-copy-id", 1)
     if "REMOTE HOST IDENTIFICATION HAS CHANGED" in said:
         return Problem(
+            code=Code.SSH_HOST_KEY_CHANGED,
             subject=remote.pi,
             what=f"{remote.address} shows another ssh host key than the one known here",
             next_step=f"if the Pi was set up anew, ssh-keygen -R '{remote.known_as}', then {remote.ssh} and "
@@ -72,6 +75,7 @@ def _refusal(remote: Remote, said: str) -> Problem | None:
     if "host key verification failed" in said.lower():
         port = f"-p {remote.port} " if remote.known_as != remote.address else ""
         return Problem(
+            code=Code.SSH_HOST_KEY_UNKNOWN,
             subject=remote.pi,
             what=f"the ssh host key of {remote.address} is not known here",
             next_step=f"{remote.ssh}, compare the fingerprint with the one that ssh-keygen -lf "
@@ -81,6 +85,7 @@ def _refusal(remote: Remote, said: str) -> Problem | None:
     denied = re.search(r"permission denied \([^)]*\)", said, re.IGNORECASE)
     if denied or "Invalid/incorrect" in said:
         return Problem(
+            code=Code.SSH_DENIED,
             subject=remote.pi,
             what=f"ssh does not let {remote.user or 'this user'} in at {remote.address} "
             f"({denied[0] if denied else 'wrong password'})",
@@ -88,6 +93,7 @@ def _refusal(remote: Remote, said: str) -> Problem | None:
         )
     if "sshpass" in said:
         return Problem(
+            code=Code.SSHPASS_MISSING,
             subject=remote.pi,
             what="a password for ssh needs the program sshpass on this machine",
             next_step=f"install it, or better {copy_id} and no password",
@@ -100,24 +106,28 @@ def sudo_problem(remote: Remote, said: str) -> Problem | None:
     user = remote.user or "the user"
     if re.search(r"missing sudo password|a password is required|terminal is required", said, re.IGNORECASE):
         return Problem(
+            code=Code.SUDO_ASKS,
             subject=remote.pi,
             what="sudo wants a password",
             next_step=f"add -K (--ask-become-pass) to the command, or let {user} use sudo there without one",
         )
     if re.search(r"incorrect sudo password|sorry, try again|incorrect password attempt", said, re.IGNORECASE):
         return Problem(
+            code=Code.SUDO_DENIED,
             subject=remote.pi,
             what="the password for sudo is not right",
             next_step=f"run again and type {user}'s password",
         )
     if re.search(r"not in the sudoers file|not allowed to execute|may not run sudo", said, re.IGNORECASE):
         return Problem(
+            code=Code.SUDO_FORBIDDEN,
             subject=remote.pi,
             what=f"{user} may not use sudo ({one_line(said, 120)})",
             next_step=f"on {remote.pi}, as root, adduser {user} sudo, or name another ansible_user",
         )
     if re.search(r"sudo: (command )?not found", said):
         return Problem(
+            code=Code.SUDO_MISSING,
             subject=remote.pi,
             what="sudo is not there",
             next_step="install it there, or set ansible_user: root",
@@ -128,13 +138,17 @@ def sudo_problem(remote: Remote, said: str) -> Problem | None:
 def other_problem(remote: Remote, said: str) -> Problem:
     """Return the problem of a Pi on which Ansible can't work for another reason than a broken connection."""
     return sudo_problem(remote, said) or Problem(
-        subject=remote.pi, what=f"Ansible cannot work there ({one_line(said, 120)})", next_step=remote.ssh
+        code=Code.PI_CANNOT_BE_WORKED_ON,
+        subject=remote.pi,
+        what=f"Ansible cannot work there ({one_line(said, 120)})",
+        next_step=remote.ssh,
     )
 
 
 def python_problem(pi: str, said: str) -> Problem:
     """Return the problem of a Pi on which Ansible finds no Python that it can use."""
     return Problem(
+        code=Code.PYTHON_MISSING,
         subject=pi,
         what=f"Ansible found no working Python there ({one_line(said, 120)})",
         next_step=f"set ansible_python_interpreter for {pi} in the inventory",

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
+from pi_speedup.codes import Code
 from pi_speedup.model.host import HostState
 from pi_speedup.problem import refuse
 from pi_speedup.text import one_line
@@ -46,7 +47,7 @@ def host_state(
     """
     first, last = (observed.get(key) for key in ("first_epoch_ns", "last_epoch_ns"))
     if not _is_time(first) or not _is_time(last):
-        raise refuse(pi, "it did not tell its time of day", f"ssh {pi} date")
+        raise refuse(Code.PI_CANNOT_BE_LOOKED_AT, pi, "it did not tell its time of day", f"ssh {pi} date")
     readings = [ClockReading(asked_ns, first, last, answered_ns)]
     # Where date knows no %N, as busybox' does not, it prints something else.
     if date is not None and re.fullmatch(r"\d{16,20}\s*", date[1]):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
+from pi_speedup.codes import Code
 from pi_speedup.model.node import Node, Nodes
 from pi_speedup.model.plan import LeftOut, Plan
 from pi_speedup.model.settings import PREFIX
@@ -53,6 +54,7 @@ def what_stops(nodes: Nodes, *, base_pi: str, min_pis: int) -> tuple[Problem, ..
         who = f" ({listed(fit)})" if fit else ""
         problems.append(
             Problem(
+                code=Code.TOO_FEW_PIS,
                 subject=SETTING,
                 what=f"{left}{who}, and {min_pis} {'is' if min_pis == 1 else 'are'} wanted",
                 next_step="do what the lines above say, or set it lower",

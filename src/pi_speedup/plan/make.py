@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 from pi_speedup import __version__
+from pi_speedup.codes import Code
 from pi_speedup.model.plan import ALONE, ALONE_LONG, ALONE_ON, SLOW, SLOW_SHARE, Cell, LeftOut, Plan
 from pi_speedup.model.settings import Settings
 from pi_speedup.problem import refuse
@@ -135,6 +136,7 @@ def _processes(settings: Settings, pis: Sequence[str], cores: Mapping[str, int |
     silent = [pi for pi in pis if not cores.get(pi)]
     if silent:
         raise refuse(
+            Code.CORES_UNKNOWN,
             "benchmark_processes_per_pi",
             f"all, but {listed(silent)} doesn't tell how many cores it has",
             "set it to a number",

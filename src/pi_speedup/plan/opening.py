@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pi_speedup.codes import Code
 from pi_speedup.model.settings import PREFIX, Settings, settings_from
 from pi_speedup.plan.progress import Stop, next_trial
 from pi_speedup.plan.resume import check_same
@@ -107,7 +108,10 @@ def open_door(
     """
     if check_mode:
         raise refuse(
-            "--check", f"{door}.yml cannot tell beforehand what it would do", "run it without --check"
+            Code.CHECK_MODE,
+            "--check",
+            f"{door}.yml cannot tell beforehand what it would do",
+            "run it without --check",
         )
     pis, base_pi = ((), "") if door == "report" else _pis_and_base(inventory)
     settings = settings_from(variables)
@@ -118,7 +122,9 @@ def open_door(
         return _opened(door, settings, inventory, here, pis, base_pi, server, runs, worker_sha256)
     except OSError as error:
         what = f"cannot be looked at ({error.strerror})"
-        raise refuse(str(runs), what, "make it yours, or choose another benchmark_runs_dir") from None
+        raise refuse(
+            Code.FILE_UNREADABLE, str(runs), what, "make it yours, or choose another benchmark_runs_dir"
+        ) from None
 
 
 def _opened(
@@ -170,31 +176,52 @@ def _pis_and_base(inventory: Inventory) -> tuple[Sequence[str], str]:
     if base is None and server and server[0] in (pis or ()):
         base = server[:1]
     if pis is None:
-        raise refuse("inventory", "there is no group `pis`", f"-i names the inventory; {_GROUPS}")
+        raise refuse(
+            Code.INVENTORY_GROUPS,
+            "inventory",
+            "there is no group `pis`",
+            f"-i names the inventory; {_GROUPS}",
+        )
     if not pis:
-        raise refuse("inventory", "the group `pis` is empty", f"put your Pis into it; {_GROUPS}")
+        raise refuse(
+            Code.INVENTORY_GROUPS, "inventory", "the group `pis` is empty", f"put your Pis into it; {_GROUPS}"
+        )
     for number, pi in enumerate(pis):
         if pi in pis[:number]:
-            raise refuse(_named(pi), "named twice in the group `pis`", "name each Pi once")
+            raise refuse(
+                Code.PI_NAMED_TWICE, _named(pi), "named twice in the group `pis`", "name each Pi once"
+            )
         if not _PI.fullmatch(pi):
             raise refuse(
+                Code.PI_NOT_A_NODE_NAME,
                 _named(pi),
                 "not the name of a node",
                 "name it as `kubectl get nodes` does, not by its address",
             )
     if base is None:
         raise refuse(
-            "inventory", "there is no group `base`", f"put the Pi that works alone into it; {_GROUPS}"
+            Code.INVENTORY_GROUPS,
+            "inventory",
+            "there is no group `base`",
+            f"put the Pi that works alone into it; {_GROUPS}",
         )
     if not base:
         raise refuse(
-            "inventory", "the group `base` is empty", f"put the Pi that works alone into it; {_GROUPS}"
+            Code.INVENTORY_GROUPS,
+            "inventory",
+            "the group `base` is empty",
+            f"put the Pi that works alone into it; {_GROUPS}",
         )
     if len(base) > 1:
         what = f"the group `base` has {len(base)} Pis ({_names(base)}), and one works alone"
-        raise refuse("inventory", what, "leave one of them in it")
+        raise refuse(Code.INVENTORY_GROUPS, "inventory", what, "leave one of them in it")
     if base[0] not in pis:
-        raise refuse(_named(base[0]), "in the group `base`, but not in `pis`", "put it into both")
+        raise refuse(
+            Code.INVENTORY_GROUPS,
+            _named(base[0]),
+            "in the group `base`, but not in `pis`",
+            "put it into both",
+        )
     return pis, base[0]
 
 
@@ -203,6 +230,7 @@ def _min_pis(settings: Settings, pis: Sequence[str]) -> int:
         return len(pis)
     if settings.min_pis > len(pis):
         raise refuse(
+            Code.TOO_FEW_PIS,
             f"{PREFIX}min_pis",
             f"{settings.min_pis} Pis are wanted, and the inventory has {len(pis)}",
             f"set it to {len(pis)} at most, or leave it out: then all are needed",
@@ -226,9 +254,11 @@ def _check_limit(inventory: Inventory, pis: Sequence[str], server: str) -> None:
     subject = f"--limit {one_line(inventory.limit, 60)}"
     if left_out:
         step = f"take {'it' if len(left_out) == 1 else 'them'} out of the inventory, or run without --limit"
-        raise refuse(subject, f"leaves {_names(left_out)} out", step)
+        raise refuse(Code.LIMIT_LEAVES_OUT, subject, f"leaves {_names(left_out)} out", step)
     if "localhost" not in inventory.reached:
-        raise refuse(subject, "leaves this machine (localhost) out", "run without --limit")
+        raise refuse(
+            Code.LIMIT_LEAVES_OUT, subject, "leaves this machine (localhost) out", "run without --limit"
+        )
 
 
 def _runs_folder(given: str, here: Here) -> Path:
@@ -241,7 +271,7 @@ def _there(runs: Path, name: str) -> Path:
     folder = runs / name
     if not folder.is_dir():
         what = "there is no such run" if name != LATEST else "there is no run yet"
-        raise refuse(str(folder), what, "measure first: ansible-playbook benchmark.yml")
+        raise refuse(Code.RUN_MISSING, str(folder), what, "measure first: ansible-playbook benchmark.yml")
     return folder.resolve()
 
 
@@ -249,7 +279,12 @@ def _kubeconfig(given: str, here: Here, server: str, folder: Path) -> tuple[Path
     """Return the kubeconfig's path, and the Pi from which it is to be fetched or an empty text."""
     path = given or here.environment.get("KUBECONFIG", "")
     if not given and ":" in path:
-        raise refuse("$KUBECONFIG", "names several files", "name one with -e benchmark_kubeconfig=FILE")
+        raise refuse(
+            Code.KUBECONFIG_SEVERAL,
+            "$KUBECONFIG",
+            "names several files",
+            "name one with -e benchmark_kubeconfig=FILE",
+        )
     if path:
         return (here.home / path[2:] if path.startswith("~/") else Path(path)).absolute(), ""
     if server:
@@ -265,7 +300,12 @@ def _continues(
         foreign = sorted({each.name for each in _entries(store.folder)} - _BEFORE_THE_PLAN)
         if foreign:
             what = f"not the folder of a run, it holds {_names(foreign)}"
-            raise refuse(str(store.folder), what, "choose another benchmark_run_id or benchmark_runs_dir")
+            raise refuse(
+                Code.FILE_IN_THE_WAY,
+                str(store.folder),
+                what,
+                "choose another benchmark_run_id or benchmark_runs_dir",
+            )
         return False
     plan = store.plan()
     check_same(
@@ -279,6 +319,7 @@ def _continues(
     if isinstance(upcoming, Stop) and _is_reported(store.folder):
         ended = {"complete": "complete", "budget": "over: its benchmark_budget_minutes are spent"}
         raise refuse(
+            Code.RUN_COMPLETE,
             f"run {plan.run_id}",
             f"it is {ended.get(upcoming.why, upcoming.why)}",
             f"ansible-playbook report.yml -e benchmark_run_id={plan.run_id}, or leave benchmark_run_id out "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pi_speedup.codes import Code
 from pi_speedup.model.plan import Plan
 from pi_speedup.model.settings import PREFIX, Settings, is_local
 from pi_speedup.problem import ProblemError, refuse
@@ -37,6 +38,7 @@ def check_same(
 def _differs(plan: Plan, words: Sequence[str], options: Sequence[str]) -> ProblemError:
     again = f"give {' '.join(options)}, or " if options else ""
     return refuse(
+        Code.RUN_DIFFERS,
         f"run {plan.run_id}",
         f"cannot go on, its plan differs: {'; '.join(words)}",
         f"{again}leave benchmark_run_id out to begin a new run",

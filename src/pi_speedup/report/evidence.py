@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pi_speedup.codes import Code
 from pi_speedup.model.host import Host
 from pi_speedup.model.node import Node, Nodes
 from pi_speedup.model.plan import ALONE, ALONE_LONG, Cell, Plan
@@ -240,4 +241,9 @@ class Evidence:
 
 
 def _wrong(trial: Trial, what: str) -> ProblemError:
-    return refuse(f"trials/{trial.name}.json", what, "move it out of the folder and go on with the run")
+    return refuse(
+        Code.TRIAL_DOES_NOT_FIT,
+        f"trials/{trial.name}.json",
+        what,
+        "move it out of the folder and go on with the run",
+    )

@@ -9,6 +9,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+from pi_speedup.codes import Code
 from pi_speedup.model.base import load
 from pi_speedup.model.compared import Margin, Past
 from pi_speedup.model.report import Comparison, Report
@@ -30,7 +31,12 @@ def report_of(folder: Path) -> Report:
     ProblemError naming the file that is missing or wrong. Nothing is written.
     """
     if not RunStore(folder).has_plan:
-        raise refuse(str(folder), "not the folder of a run, it has no plan.json", "name a run, or its folder")
+        raise refuse(
+            Code.RUN_MISSING,
+            str(folder),
+            "not the folder of a run, it has no plan.json",
+            "name a run, or its folder",
+        )
     path = folder / "report.json"
     try:
         if path.stat().st_mtime_ns >= _newest(folder):
@@ -74,7 +80,7 @@ def past(folder: Path) -> tuple[Past, Report | None]:
             return _unread(folder, "it ended before it had a plan"), None
         report = report_of(folder)
     except ProblemError as error:
-        return _unread(folder, error.problem.cause), None
+        return _unread(folder, str(error.problem.model_copy(update={"next_step": ""}))), None
     return past_of(report), report
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from pi_speedup.cli.output import Exit, aligned
 from pi_speedup.cli.parser import main
+from pi_speedup.codes import Code
 from pi_speedup.model.report import Report
 from pi_speedup.problem import Problem
 from pi_speedup.report.build import build_report, report_files
@@ -54,7 +55,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         factory.write(folder / name, what)
     stopped = contents("stopped", 5, caveat=HOSTILE)
     trials = list(stopped.trials[:3])
-    problem = Problem(subject=HOSTILE, what=HOSTILE, next_step="look")
+    problem = Problem(code=Code.POD_FAILED, subject=HOSTILE, what=HOSTILE, next_step="look")
     trials[-1] = trials[-1].model_copy(
         update={"outcome": "failed", "problem": problem, "workers": (), "wall_seconds": None}
     )
@@ -247,7 +248,7 @@ def test_nothing_heavy_is_imported_without_a_page(runs: Path, tmp_path: Path) ->
 PROBLEMS: dict[str, tuple[tuple[str, ...], str]] = {
     "no such run": (("compare", "zz-before", "nothing"), "nothing: neither a file or folder, nor a run in "),
     "a path that leads out": (("compare", "zz-before", "../x"), "../x: neither a file or folder"),
-    "the same run": (("compare", "cooled", "latest"), "cooled: given as A and as B. Next: "),
+    "the same run": (("compare", "cooled", "latest"), "cooled: given as A and as B [PS-911]. Next: "),
     "a page without a report": (("compare", "zz-before", "PAGE"), "no report is embedded in this page"),
     "no report": (("compare", "zz-before", "JSON"), "not JSON"),
     "not a run": (("compare", "zz-before", "/"), "/: not the folder of a run"),

@@ -174,7 +174,8 @@ def is_line(problem: Problem, named: Collection[str], *, longest: int = LONGEST_
     assert any(name in text for name in named), text
     told = re.sub(r"/.*", "", problem.shown.subject) + problem.cause.removeprefix(problem.shown.subject)
     assert len(told) <= longest, (len(told), problem.cause)
-    assert len(text) - len(problem.cause) <= LONGEST_NEXT_STEP + 10, text
+    around = len(" [PS-302]. Next: ")
+    assert len(text) - len(problem.cause) <= LONGEST_NEXT_STEP + around, text
 
 
 def _hangs(number: int, frame: FrameType | None) -> None:

@@ -17,36 +17,60 @@ def answer(status: int, message: str) -> str:
 
 
 ANSWERS = {
-    "unknown identity": (401, "Unauthorized", "fetch a fresh kubeconfig"),
+    "unknown identity": (401, "Unauthorized", "[PS-406]. Next: fetch a fresh kubeconfig"),
     "missing right": (
         403,
         'nodes is forbidden: User "me" cannot list resource "nodes"',
-        "as administrator, ansible-playbook rbac.yml makes a kubeconfig with all rights",
+        "[PS-407]. Next: as administrator, ansible-playbook rbac.yml makes a kubeconfig with all rights",
     ),
-    "quota": (403, 'pods "x" is forbidden: exceeded quota: small, requested: pods=1', "raise the quota"),
+    "quota": (
+        403,
+        'pods "x" is forbidden: exceeded quota: small, requested: pods=1',
+        "[PS-413]. Next: raise the quota",
+    ),
     "pod security": (
         403,
         'violates PodSecurity "restricted:latest"',
-        "choose a benchmark_namespace whose rules",
+        "[PS-413]. Next: choose a benchmark_namespace whose rules",
     ),
-    "a policy of others": (403, "images must come from our registry", "choose a benchmark_namespace whose"),
-    "webhook": (403, 'admission webhook "x" denied the request', "choose a benchmark_namespace whose rules"),
-    "namespace going": (403, "because it is being terminated", "wait until the namespace is gone"),
-    "not found": (404, 'namespaces "x" not found', "see whether someone removed it"),
-    "conflict": (409, "already exists", "see who else changes it"),
-    "invalid": (422, "Job is invalid: spec: required", "correct the setting that the message names"),
-    "busy": (429, "too many requests", "run again when the API server has less to do"),
-    "broken": (500, "etcd is full", "on the K3s server, sudo journalctl -u k3s"),
-    "away": (503, "", "on the K3s server, sudo journalctl -u k3s"),
-    "something else": (302, "moved", "see what stands between this machine and the API server"),
+    "a policy of others": (
+        403,
+        "images must come from our registry",
+        "[PS-413]. Next: choose a benchmark_namespace whose",
+    ),
+    "webhook": (
+        403,
+        'admission webhook "x" denied the request',
+        "[PS-413]. Next: choose a benchmark_namespace whose rules",
+    ),
+    "namespace going": (
+        403,
+        "because it is being terminated",
+        "[PS-414]. Next: wait until the namespace is gone",
+    ),
+    "not found": (404, 'namespaces "x" not found', "[PS-411]. Next: see whether someone removed it"),
+    "conflict": (409, "already exists", "[PS-411]. Next: see who else changes it"),
+    "invalid": (
+        422,
+        "Job is invalid: spec: required",
+        "[PS-409]. Next: correct the setting that the message names",
+    ),
+    "busy": (429, "too many requests", "[PS-405]. Next: run again when the API server has less to do"),
+    "broken": (500, "etcd is full", "[PS-405]. Next: on the K3s server, sudo journalctl -u k3s"),
+    "away": (503, "", "[PS-405]. Next: on the K3s server, sudo journalctl -u k3s"),
+    "something else": (
+        302,
+        "moved",
+        "[PS-404]. Next: see what stands between this machine and the API server",
+    ),
 }
 
 
-@pytest.mark.parametrize(("status", "message", "step"), ANSWERS.values(), ids=ANSWERS)
-def test_every_answer_has_a_next_step(status: int, message: str, step: str) -> None:
+@pytest.mark.parametrize(("status", "message", "words"), ANSWERS.values(), ids=ANSWERS)
+def test_every_answer_has_its_code_and_a_next_step(status: int, message: str, words: str) -> None:
     line = answer(status, message)
     assert line.startswith(f"API server {SERVER}: ")
-    assert f". Next: {step}" in line
+    assert f" {words}" in line
     # What is forbidden to everybody is not allowed to an administrator either.
     if status == 403 and "cannot" not in message:
         assert "kubeconfig" not in line
@@ -55,7 +79,7 @@ def test_every_answer_has_a_next_step(status: int, message: str, step: str) -> N
 def test_of_a_long_answer_the_cause_is_kept() -> None:
     quota = "exceeded quota: small, requested: count/jobs.batch=1, used: count/jobs.batch=9, limited: 9"
     line = answer(403, f'jobs.batch "pi-speedup-20261126-005221-f556-r000-00-a1" is forbidden: {quota}')
-    assert f"forbids GET /x (403): {quota}. Next: raise the quota" in line
+    assert f"forbids GET /x (403): {quota} [PS-413]. Next: raise the quota" in line
 
 
 RIGHTS = {
@@ -98,7 +122,7 @@ def test_only_what_passes_by_itself_is_said_to() -> None:
 TRANSPORT: dict[str, tuple[Exception, str, bool]] = {
     "certificate": (
         http.SSLError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: IP mismatch. (_ssl.c:1)"),
-        "shows a certificate that doesn't fit /home/me/k3s.yaml: IP mismatch. Next: use the address",
+        "shows a certificate that doesn't fit /home/me/k3s.yaml: IP mismatch [PS-402]. Next: use the address",
         False,
     ),
     "not TLS": (http.SSLError("[SSL: WRONG_VERSION_NUMBER] wrong version number"), "is not TLS as", False),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pi_speedup.codes import Code
 from pi_speedup.kube import follow as follow_module
 from pi_speedup.kube import outages as outages_module
 from pi_speedup.kube import watcher as watcher_module
@@ -26,17 +27,20 @@ COMPLETE = a_job(9, "Complete")
 
 
 def away(what: str = "cannot be reached: connection refused") -> KubeError:
-    return KubeError("API server x", what, "next", passes_by_itself=True)
+    return KubeError(Code.API_UNREACHABLE, "API server x", what, "next", passes_by_itself=True)
 
 
 TOO_LARGE = KubeError(
+    Code.API_FAILED,
     "API server x",
     "ended a watch: Too large resource version: 7, current: 5",
     status=504,
     passes_by_itself=True,
 )
-EXPIRED = KubeError("API server x", "ended a watch: too old", status=410, passes_by_itself=True)
-FORBIDDEN = KubeError("API server x", "forbids it", status=403)
+EXPIRED = KubeError(
+    Code.API_FAILED, "API server x", "ended a watch: too old", status=410, passes_by_itself=True
+)
+FORBIDDEN = KubeError(Code.API_RIGHT_MISSING, "API server x", "forbids it", status=403)
 
 # What a watch or list does, one after the other; the last for ever. A watch: its events, and then an error,
 # nothing for the server's own end, or ... for silence until it is closed.
@@ -233,7 +237,7 @@ def test_an_answer_that_takes_long_is_an_outage() -> None:
 
 
 def test_a_job_that_is_gone_when_asked_for_was_deleted() -> None:
-    gone = KubeError("API server x", "answered 404", status=404)
+    gone = KubeError(Code.OBJECT_GONE_OR_CHANGED, "API server x", "answered 404", status=404)
     found = Followed(ScriptedApi(jobs=[[...]], gets=[gone]))
     assert found.ending is not None and found.ending.reason == "Deleted"
 

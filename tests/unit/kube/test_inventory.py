@@ -86,7 +86,7 @@ def test_another_architecture_is_set_for_the_whole_run(architectures: tuple[str,
 
 
 def test_a_cluster_without_nodes_is_refused() -> None:
-    with pytest.raises(ProblemError, match=r"^cluster: it has no node\. Next: "):
+    with pytest.raises(ProblemError, match=r"^cluster: it has no node \[PS-310\]\. Next: "):
         inventory_text([], "me")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pi_speedup.codes import Code
 from pi_speedup.kube.job import without_nodes
 from pi_speedup.kube.states import PodState
 from pi_speedup.kube.tracker import Ending
@@ -11,14 +12,17 @@ from pi_speedup.problem import Problem
 
 PIS = ("pi-1", "pi-2", "pi-9")
 UNSCHEDULABLE = Problem(
+    code=Code.POD_UNSCHEDULABLE,
     subject="pod 2",
     what="Unschedulable: 0/3 nodes are available: 3 node(s) didn't match pod anti-affinity rules. "
     "preemption: 0/3 nodes are available: 3 Preemption is not help\N{HORIZONTAL ELLIPSIS}",
     next_step="make room on the Pis",
 )
-MISPLACED = Problem(subject="Job x", what="completed, but pi-1 ran 2 pods instead of 1 (and 1 more)")
+MISPLACED = Problem(
+    code=Code.PODS_MISPLACED, subject="Job x", what="completed, but pi-1 ran 2 pods instead of 1 (and 1 more)"
+)
 NEXT = (
-    "and the kubeconfig may not list nodes to see why. Next: ask somebody who may (kubectl get nodes) "
+    "and the kubeconfig may not list nodes to see why [{}]. Next: ask somebody who may (kubectl get nodes) "
     "whether each Pi is there under its name, Ready and not cordoned, then run again"
 )
 
@@ -27,23 +31,29 @@ LINES = {
         UNSCHEDULABLE,
         ["pi-1", "pi-2", None],
         "pi-9: got no pod (pod 2: Unschedulable: 0/3 nodes are available: 3 node(s) didn't match pod "
-        f"anti-affinity rules. preemption: 0/\N{HORIZONTAL ELLIPSIS}), {NEXT}",
+        f"anti-affinity rules. preemption: 0/\N{HORIZONTAL ELLIPSIS}), {NEXT.format('PS-511')}",
     ),
     "none is taken": (
         MISPLACED,
         [],
         "pi-1, pi-2, pi-9: got no pod (Job x: completed, but pi-1 ran 2 pods instead of 1 (and 1 more)), "
-        f"{NEXT}",
+        f"{NEXT.format('PS-535')}",
     ),
     "two on one Pi": (
         MISPLACED,
         ["pi-1", "pi-2", "pi-1"],
-        f"pi-9: got no pod (Job x: completed, but pi-1 ran 2 pods instead of 1 (and 1 more)), {NEXT}",
+        "pi-9: got no pod (Job x: completed, but pi-1 ran 2 pods instead of 1 (and 1 more)), "
+        f"{NEXT.format('PS-535')}",
     ),
     "each had one before": (
-        Problem(subject="pod 2", what="Unschedulable: no room", next_step="make room on the Pis"),
+        Problem(
+            code=Code.POD_UNSCHEDULABLE,
+            subject="pod 2",
+            what="Unschedulable: no room",
+            next_step="make room on the Pis",
+        ),
         ["pi-1", "pi-2", "pi-9", None],
-        f"pod 2: Unschedulable: no room, {NEXT}",
+        f"pod 2: Unschedulable: no room, {NEXT.format('PS-511')}",
     ),
 }
 

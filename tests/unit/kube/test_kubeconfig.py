@@ -22,14 +22,20 @@ def write(path: Path, text: str, mode: int = 0o600) -> Path:
 
 
 KUBECONFIGS: dict[str, tuple[Callable[[Path], Path], str]] = {
-    "missing": (lambda folder: folder / "none", "does not exist. Next: copy /etc/rancher/k3s/k3s.yaml"),
+    "missing": (
+        lambda folder: folder / "none",
+        "does not exist [PS-431]. Next: copy /etc/rancher/k3s/k3s.yaml",
+    ),
     "a folder": (lambda folder: folder, ": not a file"),
     "empty": (lambda folder: write(folder / "k", ""), ": malformed: "),
     "not YAML": (lambda folder: write(folder / "k", "a: ["), ": malformed: "),
     "text": (lambda folder: write(folder / "k", "hello"), ": malformed: it isn't built like one"),
     "no cluster": (lambda folder: write(folder / "k", "current-context: x\n"), ": malformed: "),
-    "open to all": (lambda folder: write(folder / "k", "", 0o644), "(mode 0644). Next: chmod 600 "),
-    "open to a group": (lambda folder: write(folder / "k", "", 0o640), "(mode 0640). Next: chmod 600 "),
+    "open to all": (lambda folder: write(folder / "k", "", 0o644), "(mode 0644) [PS-433]. Next: chmod 600 "),
+    "open to a group": (
+        lambda folder: write(folder / "k", "", 0o640),
+        "(mode 0640) [PS-433]. Next: chmod 600 ",
+    ),
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pi_speedup.codes import Code
 from pi_speedup.kube.errors import KubeError
 from pi_speedup.kube.lease import (
     CLEANUP,
@@ -48,7 +49,7 @@ class Cluster:
     def create(self, path: str, body: Any) -> Any:
         assert path == PLACE.leases
         if self.lease:
-            raise KubeError("x", "already exists", status=409)
+            raise KubeError(Code.OBJECT_GONE_OR_CHANGED, "x", "already exists", status=409)
         self._uids += 1
         self.lease = copy.deepcopy(body)
         self.lease["metadata"] |= {"uid": f"uid-{self._uids}", "resourceVersion": "1"}
@@ -88,7 +89,7 @@ def test_the_second_of_two_is_told_who_measures() -> None:
     )
     assert str(refused.value) == (
         f"another benchmark is measuring: run run-1 by ann@laptop since {since}, its claim counts until "
-        f"{until}. Next: wait for it; if it is dead, its claim runs out by itself at {until}"
+        f"{until} [PS-421]. Next: wait for it; if it is dead, its claim runs out by itself at {until}"
     )
 
 

@@ -54,53 +54,59 @@ def test_cores_are_whole(cpu: str, cores: int | None) -> None:
 PROBLEMS = {
     "not_ready": (
         "pi-2: not Ready (KubeletNotReady: container runtime network not ready: [31mcni plugin not "
-        "initialized, for 4 min). Next: ssh pi-2 systemctl status k3s-agent"
+        "initialized, for 4 min) [PS-301]. Next: ssh pi-2 systemctl status k3s-agent"
     ),
     "not_ready_server": (
         "pi-2: not Ready (KubeletNotReady: container runtime network not ready: [31mcni plugin not "
-        "initialized, for 4 min). Next: ssh pi-2 systemctl status k3s"
+        "initialized, for 4 min) [PS-301]. Next: ssh pi-2 systemctl status k3s"
     ),
     "lost": (
         "pi-2: lost: its kubelet stopped reporting (NodeStatusUnknown: Kubelet stopped posting node "
-        "status, for 45 s). Next: check its power and network, then ssh pi-2 systemctl status k3s-agent"
+        "status, for 45 s) [PS-303]. Next: check its power and network, then ssh pi-2 systemctl status "
+        "k3s-agent"
     ),
-    "silent": "pi-2: has not reported whether it is Ready. Next: ssh pi-2 systemctl status k3s-agent",
-    "cordoned": "pi-2: cordoned (unschedulable). Next: kubectl uncordon pi-2",
+    "silent": (
+        "pi-2: has not reported whether it is Ready [PS-301]. Next: ssh pi-2 systemctl status k3s-agent"
+    ),
+    "cordoned": "pi-2: cordoned (unschedulable) [PS-302]. Next: kubectl uncordon pi-2",
     "thirty_two_bit": (
-        "pi-2: runs a 32-bit system (architecture arm), benchmark_architecture is arm64. Next: install the "
-        "64-bit Raspberry Pi OS on pi-2 (Pi 3 and later can), or leave pi-2 out of the inventory"
+        "pi-2: runs a 32-bit system (architecture arm), benchmark_architecture is arm64 [PS-222]. Next: "
+        "install the 64-bit Raspberry Pi OS on pi-2 (Pi 3 and later can), or leave pi-2 out of the inventory"
     ),
     "other_architecture": (
-        "pi-2: has the architecture amd64, benchmark_architecture is arm64. Next: change "
+        "pi-2: has the architecture amd64, benchmark_architecture is arm64 [PS-308]. Next: change "
         "benchmark_architecture, or leave pi-2 out of the inventory"
     ),
     "no_architecture": (
-        "pi-2: has no label kubernetes.io/arch, so a Job's pods cannot go there. Next: ssh pi-2 "
+        "pi-2: has no label kubernetes.io/arch, so a Job's pods cannot go there [PS-308]. Next: ssh pi-2 "
         "systemctl status k3s-agent"
     ),
     "disk_pressure": (
         "pi-2: short of disk space (DiskPressure; KubeletHasDiskPressure: kubelet has disk pressure, "
-        "for 2 h). Next: ssh pi-2 df -h"
+        "for 2 h) [PS-306]. Next: ssh pi-2 df -h"
     ),
     "memory_pressure": (
-        "pi-2: short of memory (MemoryPressure; KubeletHasInsufficientMemory). Next: ssh pi-2 free -h"
+        "pi-2: short of memory (MemoryPressure; KubeletHasInsufficientMemory) [PS-306]. Next: "
+        "ssh pi-2 free -h"
     ),
     "no_network": (
-        "pi-2: no pod network (NetworkUnavailable; NoRouteCreated). Next: ssh pi-2 journalctl -u k3s-agent"
+        "pi-2: no pod network (NetworkUnavailable; NoRouteCreated) [PS-307]. Next: ssh pi-2 "
+        "journalctl -u k3s-agent"
     ),
     "too_many_processes": (
-        "pi-2: too many processes (PIDPressure; KubeletHasInsufficientPID). Next: ssh pi-2 ps aux"
+        "pi-2: too many processes (PIDPressure; KubeletHasInsufficientPID) [PS-306]. Next: ssh pi-2 ps aux"
     ),
     "tainted": (
-        "pi-2: has the taint CriticalAddonsOnly=true:NoExecute, which a Job doesn't tolerate. Next: "
+        "pi-2: has the taint CriticalAddonsOnly=true:NoExecute, which a Job doesn't tolerate [PS-304]. Next: "
         "kubectl taint nodes pi-2 CriticalAddonsOnly:NoExecute-"
     ),
     "ready_but_still_tainted": (
         "pi-2: has just come back; Kubernetes has not yet taken its taint away "
-        "(node.kubernetes.io/not-ready:NoSchedule). Next: run again in some seconds"
+        "(node.kubernetes.io/not-ready:NoSchedule) [PS-305]. Next: run again in some seconds"
     ),
     "clock_ahead": (
-        "pi-2: not Ready (KubeletNotReady, since 2026-11-24T08:00:00Z). Next: ssh pi-2 systemctl status "
+        "pi-2: not Ready (KubeletNotReady, since 2026-11-24T08:00:00Z) [PS-301]. Next: ssh pi-2 "
+        "systemctl status "
         "k3s-agent"
     ),
 }
@@ -126,7 +132,9 @@ def test_the_taint_of_a_pi_that_has_just_come_back_is_not_to_be_removed_by_hand(
 def test_a_pi_that_is_not_there_is_named() -> None:
     missing, there = judge("healthy", expected=["pi-4", "pi-2"]).nodes
     assert there.usable and not missing.usable
-    assert str(missing.problems[0]).startswith("pi-4: in the inventory but not in the cluster. Next: ")
+    assert str(missing.problems[0]).startswith(
+        "pi-4: in the inventory but not in the cluster [PS-309]. Next: "
+    )
 
 
 def test_a_node_that_nobody_asked_for_is_named() -> None:
@@ -194,11 +202,15 @@ def test_a_pi_may_be_named_by_its_address() -> None:
 
 def test_an_address_that_no_node_has() -> None:
     (node,) = judged(TWO, ["192.168.1.109"], "arm64", (), NOW).nodes
-    assert str(node.problems[0]).startswith("192.168.1.109: no node of the cluster has this address. Next: ")
+    assert str(node.problems[0]).startswith(
+        "192.168.1.109: no node of the cluster has this address [PS-309]. Next: "
+    )
 
 
 def test_a_pi_by_name_and_by_address_is_named_twice() -> None:
-    with pytest.raises(ProblemError, match=r"^pi-1: it is pi-1, a second time\. Next: name each Pi once"):
+    with pytest.raises(
+        ProblemError, match=r"^pi-1: it is pi-1, a second time \[PS-112\]\. Next: name each Pi once"
+    ):
         judged(TWO, ["pi-1", "192.168.1.101"], "arm64", (), NOW)
 
 
@@ -228,8 +240,8 @@ def test_without_the_nodes_an_address_is_not_a_name() -> None:
         nodes_or_names(client, ["pi-1", "10.0.0.2", "fd00::3"], "arm64")
     assert str(caught.value) == (
         "10.0.0.2, fd00::3: named by address, and kubeconfig /home/me/config may not list nodes to tell "
-        "whose it is. Next: give the name of its node and set ansible_host, or use a kubeconfig that may "
-        "list nodes"
+        "whose it is [PS-113]. Next: give the name of its node and set ansible_host, or use a kubeconfig "
+        "that may list nodes"
     )
 
 

@@ -123,8 +123,8 @@ def test_one_line_names_all_that_is_missing() -> None:
     assert str(caught.value) == (
         "kubeconfig /home/me/config: lacks rights in namespace pi-speedup: configmaps (create, patch), "
         "leases (create, patch, delete), jobs (create, watch, patch, delete), pods (watch), "
-        "namespaces (create). Next: as administrator, ansible-playbook rbac.yml makes a kubeconfig that has "
-        "them"
+        "namespaces (create) [PS-407]. Next: as administrator, ansible-playbook rbac.yml makes a kubeconfig "
+        "that has them"
     )
 
 
@@ -141,7 +141,9 @@ def test_what_only_says_why_is_no_reason_to_refuse() -> None:
 
 @pytest.mark.parametrize("given", ["0", "3651", "soon", "", None, 1.5], ids=repr)
 def test_days_that_are_not_valid_are_refused(given: object) -> None:
-    with pytest.raises(ProblemError, match=r"^rbac_days: .* is not a number from 1 to 3650\. Next: "):
+    with pytest.raises(
+        ProblemError, match=r"^rbac_days: .* is not a number from 1 to 3650 \[PS-101\]\. Next: "
+    ):
         days_of(given)
 
 
@@ -175,7 +177,7 @@ def test_the_way_to_the_cluster_holds_no_key_and_no_path(tmp_path: Path) -> None
         "certificate-authority-data": base64.b64encode(b"PEM").decode(),
     }
     (tmp_path / "ca.crt").unlink()
-    with pytest.raises(ProblemError, match=r"malformed: .*\. Next: "):
+    with pytest.raises(ProblemError, match=r"malformed: .* \[PS-434\]\. Next: "):
         current_cluster(kubeconfig)
 
 

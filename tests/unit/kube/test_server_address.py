@@ -100,12 +100,12 @@ NOT_FOUND: dict[str, tuple[AbstractContextManager[int], list[str], str]] = {
     "no such name": (
         nobody(),
         ["no-such-pi.invalid"],
-        r"cannot resolve no-such-pi\.invalid\. Next: set ansible_host",
+        r"cannot resolve no-such-pi\.invalid \[PS-401\]\. Next: set ansible_host",
     ),
     "the certificate lacks the address": (
         tls("10.0.0.1"),
         ["127.0.0.1"],
-        r"not valid for 127\.0\.0\.1\. Next: on pi-1 add `tls-san: \[127\.0\.0\.1\]` to "
+        r"not valid for 127\.0\.0\.1 \[PS-402\]\. Next: on pi-1 add `tls-san: \[127\.0\.0\.1\]` to "
         r"/etc/rancher/k3s/config\.yaml, then sudo systemctl restart k3s",
     ),
     "the certificate lacks the name": (tls("pi-9"), ["localhost"], r"`tls-san: \[localhost\]`"),
@@ -116,7 +116,7 @@ NOT_FOUND: dict[str, tuple[AbstractContextManager[int], list[str], str]] = {
     ),
     "expired": (tls("127.0.0.1", expired=True), ["127.0.0.1"], r"not valid now .*Next: compare the clocks"),
     "no TLS": (listening(None), ["127.0.0.1"], r"does not use TLS.*Next: "),
-    "no address at all": (nobody(), [], r"no address to try\. Next: set ansible_host"),
+    "no address at all": (nobody(), [], r"no address to try \[PS-401\]\. Next: set ansible_host"),
     "the nearest cause is told": (
         tls("10.0.0.1"),
         ["no-such-pi.invalid", "127.0.0.1", "127.0.0.9"],

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from pi_speedup.codes import Code
 from pi_speedup.kube.states import (
-    NEXT_STEPS,
+    MEANINGS,
     PATIENCE_SECONDS,
     has_started,
     is_controlled_by,
@@ -45,16 +46,17 @@ def problem_of(ending: Ending | None) -> Problem:
     return ending.problem
 
 
-# State, pods expected, seconds it is watched, words the problem must hold, word of the next step.
+# State, pods expected, seconds it is watched, words the problem must hold, word of the next step, code.
 HOPELESS = [
-    ("image_unknown_first", 2, 0, "pod 0 on pi-1: ErrImagePull: ", "registry"),
-    ("image_unknown_backoff", 1, 0, "pod 0 on pi-1: ImagePullBackOff: ", "registry"),
+    ("image_unknown_first", 2, 0, "pod 0 on pi-1: ErrImagePull: ", "registry", Code.IMAGE_UNAVAILABLE),
+    ("image_unknown_backoff", 1, 0, "pod 0 on pi-1: ImagePullBackOff: ", "registry", Code.IMAGE_UNAVAILABLE),
     (
         "registry_unreachable",
         1,
         13,
         "pod 0 on pi-1: ErrImagePull: python:3.9: dial tcp 10.0.0.9:443: connect: no route to host",
         "registry",
+        Code.IMAGE_UNAVAILABLE,
     ),
     (
         "image_rate_limited",
@@ -62,6 +64,7 @@ HOPELESS = [
         13,
         "pod 0 on pi-1: ErrImagePull: python:3.9: toomanyrequests: You have reached your unauthenti",
         "registries.yaml",
+        Code.IMAGE_RATE_LIMIT,
     ),
     (
         "image_for_another_processor",
@@ -69,15 +72,17 @@ HOPELESS = [
         0,
         "pod 0 on pi-1: ErrImagePull: python:3.9: no match for platform in manifest: not found",
         "built for this kind of Pi",
+        Code.IMAGE_FOR_OTHER_PROCESSOR,
     ),
-    ("image_never_pull", 1, 0, "pod 0 on pi-1: ErrImageNeverPull", "image"),
-    ("image_name_invalid", 1, 0, "pod 0 on pi-1: InvalidImageName", "image"),
+    ("image_never_pull", 1, 0, "pod 0 on pi-1: ErrImageNeverPull", "image", Code.IMAGE_UNAVAILABLE),
+    ("image_name_invalid", 1, 0, "pod 0 on pi-1: InvalidImageName", "image", Code.IMAGE_UNAVAILABLE),
     (
         "run_as_root_refused",
         1,
         0,
         "pod 0 on pi-1: CreateContainerConfigError: container has runAsNonRoot",
         "image",
+        Code.POD_SETTINGS_REFUSED,
     ),
     (
         "command_missing",
@@ -85,24 +90,41 @@ HOPELESS = [
         0,
         "pod 0 on pi-1: exit code 128, StartError: OCI runtime create failed: runc create failed",
         "image",
+        Code.IMAGE_WITHOUT_PYTHON,
     ),
-    ("unschedulable", 1, 6, "pod 0: Unschedulable: 0/3 nodes are available: 3 Insufficient cpu", "room"),
+    (
+        "unschedulable",
+        1,
+        6,
+        "pod 0: Unschedulable: 0/3 nodes are available: 3 Insufficient cpu",
+        "room",
+        Code.POD_UNSCHEDULABLE,
+    ),
     (
         "cordoned",
         3,
         6,
         "pod 2: Unschedulable: 0/3 nodes are available: 1 node(s) were unschedulable",
         "uncordon",
+        Code.POD_UNSCHEDULABLE,
     ),
-    ("exit_1", 3, 0, "pod 1 on pi-2: exit code 1, Error", "log"),
-    ("exit_1_others_running", 3, 3, "pod 1 on pi-2: exit code 1, Error", "log"),
-    ("out_of_memory", 1, 0, "pod 0 on pi-1: exit code 137, OOMKilled", "benchmark_memory_limit_mib"),
+    ("exit_1", 3, 0, "pod 1 on pi-2: exit code 1, Error", "log", Code.POD_FAILED),
+    ("exit_1_others_running", 3, 3, "pod 1 on pi-2: exit code 1, Error", "log", Code.POD_FAILED),
+    (
+        "out_of_memory",
+        1,
+        0,
+        "pod 0 on pi-1: exit code 137, OOMKilled",
+        "benchmark_memory_limit_mib",
+        Code.OUT_OF_MEMORY,
+    ),
     (
         "killed_unexplained",
         1,
         0,
         "pod 0 on pi-1: exit code 137, Error (killed)",
         "benchmark_memory_limit_mib",
+        Code.OUT_OF_MEMORY,
     ),
     (
         "memory_too_low_to_start",
@@ -110,49 +132,137 @@ HOPELESS = [
         0,
         "pod 0 on pi-1: exit code 128, StartError",
         "benchmark_memory_limit_mib",
+        Code.OUT_OF_MEMORY,
     ),
-    ("kubelet_refused", 1, 0, "pod 0 on pi-1: OutOfcpu: Pod was rejected", "make room"),
-    ("evicted", 1, 0, "pod 0 on pi-1: Evicted: The node was low on resource: memory", "make room"),
-    ("node_shut_down", 1, 0, "pod 0 on pi-1: Terminated: Pod was terminated", "power"),
-    ("deleted_by_hand", 1, 0, "pod 0 on pi-1: Deleted: the pod was deleted before it finished", "kubectl"),
-    ("drained", 1, 0, "pod 0 on pi-1: EvictionByEvictionAPI: Eviction API: evicting (exit", "uncordon"),
+    ("kubelet_refused", 1, 0, "pod 0 on pi-1: OutOfcpu: Pod was rejected", "make room", Code.POD_EVICTED),
+    (
+        "evicted",
+        1,
+        0,
+        "pod 0 on pi-1: Evicted: The node was low on resource: memory",
+        "make room",
+        Code.POD_EVICTED,
+    ),
+    (
+        "node_shut_down",
+        1,
+        0,
+        "pod 0 on pi-1: Terminated: Pod was terminated",
+        "power",
+        Code.PI_LOST_DURING_TRIAL,
+    ),
+    (
+        "deleted_by_hand",
+        1,
+        0,
+        "pod 0 on pi-1: Deleted: the pod was deleted before it finished",
+        "kubectl",
+        Code.POD_DELETED,
+    ),
+    (
+        "drained",
+        1,
+        0,
+        "pod 0 on pi-1: EvictionByEvictionAPI: Eviction API: evicting (exit",
+        "uncordon",
+        Code.PI_DRAINED,
+    ),
     (
         "preempted",
         1,
         0,
         "pod 0 on pi-1: PreemptionByScheduler: default-scheduler: preempting to accommodate a hi",
         "make room",
+        Code.POD_EVICTED,
     ),
-    ("deadline_target", 3, 0, "DeadlineExceeded: Job was active longer", "events"),
-    ("node_lost_evicted", 3, 3, "pi-3: stopped answering, so Kubernetes gave up pod 2", "power"),
-    ("node_lost_index_failed", 3, 0, "pi-3: stopped answering, so Kubernetes gave up pod 2", "power"),
-    ("sandbox_fails", 1, 21, "pod 0 on pi-1: FailedCreatePodSandBox: rpc error", "network"),
+    ("deadline_target", 3, 0, "DeadlineExceeded: Job was active longer", "events", Code.TIMEOUT),
+    (
+        "node_lost_evicted",
+        3,
+        3,
+        "pi-3: stopped answering, so Kubernetes gave up pod 2",
+        "power",
+        Code.PI_LOST_DURING_TRIAL,
+    ),
+    (
+        "node_lost_index_failed",
+        3,
+        0,
+        "pi-3: stopped answering, so Kubernetes gave up pod 2",
+        "power",
+        Code.PI_LOST_DURING_TRIAL,
+    ),
+    (
+        "sandbox_fails",
+        1,
+        21,
+        "pod 0 on pi-1: FailedCreatePodSandBox: rpc error",
+        "network",
+        Code.POD_NOT_STARTED,
+    ),
     (
         "network_not_ready",
         1,
         21,
         "pod 0 on pi-1: NetworkNotReady: container runtime network not ready",
         "network",
+        Code.POD_NOT_STARTED,
     ),
-    ("memory_cgroup_missing", 1, 11, "pod 0 on pi-1: FailedCreatePodContainer", "cgroup_enable=memory"),
-    ("disk_slow", 1, 31, "pod 0 on pi-1: CreateContainerError: context deadline exceeded", "disk"),
-    ("account_not_made_yet", 1, 11, "1 of 1 pods: FailedCreate: error looking up service account", "events"),
-    ("pod_security_forbids", 3, 0, '3 of 3 pods: FailedCreate: violates PodSecurity "restr', "namespace"),
-    ("quota_exceeded", 3, 0, "1 of 3 pods: FailedCreate: exceeded quota: pods", "namespace"),
+    (
+        "memory_cgroup_missing",
+        1,
+        11,
+        "pod 0 on pi-1: FailedCreatePodContainer",
+        "cgroup_enable=memory",
+        Code.POD_NOT_STARTED,
+    ),
+    (
+        "disk_slow",
+        1,
+        31,
+        "pod 0 on pi-1: CreateContainerError: context deadline exceeded",
+        "disk",
+        Code.POD_NOT_STARTED,
+    ),
+    (
+        "account_not_made_yet",
+        1,
+        11,
+        "1 of 1 pods: FailedCreate: error looking up service account",
+        "events",
+        Code.POD_NOT_CREATED,
+    ),
+    (
+        "pod_security_forbids",
+        3,
+        0,
+        '3 of 3 pods: FailedCreate: violates PodSecurity "restr',
+        "namespace",
+        Code.NAMESPACE_RULE,
+    ),
+    (
+        "quota_exceeded",
+        3,
+        0,
+        "1 of 3 pods: FailedCreate: exceeded quota: pods",
+        "namespace",
+        Code.NAMESPACE_RULE,
+    ),
 ]
 
 
 @pytest.mark.parametrize(
-    ("state", "expected", "seconds", "words", "step"), HOPELESS, ids=[row[0] for row in HOPELESS]
+    ("state", "expected", "seconds", "words", "step", "code"), HOPELESS, ids=[row[0] for row in HOPELESS]
 )
 def test_hopeless_state_names_pod_pi_cause_and_next_step(
-    state: str, expected: int, seconds: float, words: str, step: str
+    state: str, expected: int, seconds: float, words: str, step: str, code: Code
 ) -> None:
     tracker = track(state, expected)
     tracker.ending(now=100)
     problem = problem_of(tracker.ending(now=100 + seconds))
     assert words in str(problem)
     assert step in problem.next_step
+    assert problem.code is code
     assert str(problem).isprintable()
     assert len(problem.cause) <= 200
 
@@ -234,7 +344,9 @@ def test_a_lost_pi_is_told_with_the_time_of_its_last_word() -> None:
     tracker.silent["pi-3"] = "12:03:20"
     tracker.ending(now=0)
     problem = problem_of(tracker.ending(now=3))
-    assert str(problem).startswith("pi-3: stopped answering at 12:03:20, so Kubernetes gave up pod 2. Next: ")
+    assert str(problem).startswith(
+        "pi-3: stopped answering at 12:03:20, so Kubernetes gave up pod 2 [PS-526]. Next: "
+    )
 
 
 PULLS = {
@@ -277,7 +389,7 @@ def test_failure_target_is_a_verdict_before_the_last_pod_is_gone() -> None:
 
 
 def test_every_kind_has_patience_and_next_step() -> None:
-    assert set(PATIENCE_SECONDS) <= set(NEXT_STEPS)
+    assert set(PATIENCE_SECONDS) <= set(MEANINGS)
 
 
 PLACEMENTS = {
@@ -371,7 +483,8 @@ def test_a_job_that_another_suspends_ends_the_trial() -> None:
     metadata = {**tracker.job["metadata"], "namespace": "ns"}
     tracker.see_job({**tracker.job, "metadata": metadata, "spec": {"suspend": True}}, at=2)
     assert str(problem_of(tracker.ending(now=0))) == (
-        "Job pi-speedup-r1: suspended by someone else while it ran. Next: see who did (kubectl -n ns get job "
+        "Job pi-speedup-r1: suspended by someone else while it ran [PS-534]. Next: see who did "
+        "(kubectl -n ns get job "
         "pi-speedup-r1 -o yaml --show-managed-fields), then run again"
     )
 

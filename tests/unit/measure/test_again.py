@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pi_speedup.codes import Code
 from pi_speedup.measure.again import command_to_go_on, what_to_say
 from pi_speedup.measure.loop import Ended
 from pi_speedup.problem import Problem
@@ -58,24 +59,45 @@ def test_any_other_program_is_called_as_it_was(clone: Path) -> None:
 PROBLEMS = {
     "an end by the plan": (Ended("complete"), ""),
     "Ctrl-C": (
-        Ended("interrupted", Problem(subject="run x", what="stopped by Ctrl-C")),
-        "run x: stopped by Ctrl-C after 2 of 7 rounds. Next: go on",
+        Ended("interrupted", Problem(code=Code.STOPPED, subject="run x", what="stopped by Ctrl-C")),
+        "run x: stopped by Ctrl-C after 2 of 7 rounds [PS-901]. Next: go on",
     ),
     "a problem with a next step": (
-        Ended("failed", Problem(subject="pi-2", what="cordoned", next_step="kubectl uncordon pi-2")),
-        "pi-2: cordoned. Next: kubectl uncordon pi-2; then go on",
+        Ended(
+            "failed",
+            Problem(
+                code=Code.NODE_CORDONED, subject="pi-2", what="cordoned", next_step="kubectl uncordon pi-2"
+            ),
+        ),
+        "pi-2: cordoned [PS-302]. Next: kubectl uncordon pi-2; then go on",
     ),
     "a problem without one": (
-        Ended("failed", Problem(subject="pi-2", what="gone")),
-        "pi-2: gone. Next: go on",
+        Ended("failed", Problem(code=Code.SSH_UNREACHABLE, subject="pi-2", what="gone")),
+        "pi-2: gone [PS-201]. Next: go on",
     ),
     "a next step that ends with running again": (
-        Ended("failed", Problem(subject="pi-2", what="away", next_step="check its power, then run again")),
-        "pi-2: away. Next: check its power, then go on",
+        Ended(
+            "failed",
+            Problem(
+                code=Code.SSH_UNREACHABLE,
+                subject="pi-2",
+                what="away",
+                next_step="check its power, then run again",
+            ),
+        ),
+        "pi-2: away [PS-201]. Next: check its power, then go on",
     ),
     "a setting to change, with which the run cannot go on": (
-        Ended("failed", Problem(subject="pod 0", what="killed", next_step="raise benchmark_rest_seconds")),
-        "pod 0: killed. Next: raise benchmark_rest_seconds",
+        Ended(
+            "failed",
+            Problem(
+                code=Code.OUT_OF_MEMORY,
+                subject="pod 0",
+                what="killed",
+                next_step="raise benchmark_rest_seconds",
+            ),
+        ),
+        "pod 0: killed [PS-522]. Next: raise benchmark_rest_seconds",
     ),
 }
 

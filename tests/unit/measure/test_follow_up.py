@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pi_speedup.codes import Code
 from pi_speedup.measure.follow_up import begin_without, may_have_lost_a_pi
 from pi_speedup.measure.loop import Ended
 from pi_speedup.model.host import HostLook
@@ -15,7 +16,7 @@ from pi_speedup.problem import Problem
 from pi_speedup.store import RunStore
 from tests.unit.plan.factory import PIS, plan, trial
 
-LOST = Problem(subject="pi-3", what="lost", next_step="check its power")
+LOST = Problem(code=Code.NODE_LOST, subject="pi-3", what="lost", next_step="check its power")
 FAILED = Ended("failed", LOST)
 
 

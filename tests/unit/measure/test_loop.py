@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pi_speedup.codes import Code
 from pi_speedup.measure.loop import Ended, measure
 from pi_speedup.model.plan import Plan, Slot
 from pi_speedup.model.trial import Measured, Trial
@@ -100,7 +101,7 @@ def test_a_failure_that_stays_ends_the_run_and_keeps_what_was_measured(
     lines: list[str] = []
     ended = go(made, store, driver, lines)
     assert ended.why == "failed"
-    assert str(ended.problem) == "pod 0: failed. Next: look"
+    assert str(ended.problem) == "pod 0: failed [PS-521]. Next: look"
     # The line with which the run ends stands once.
     assert not any("Next: " in line for line in lines)
     assert [each.outcome for each in store.trials()] == ["ok", "ok"] + ["failed"] * attempts
@@ -110,7 +111,7 @@ def test_an_interrupted_run_goes_on_where_it_was(made: Plan, store: RunStore) ->
     slot = made.slots[3]
     ended = go(made, store, Scripted(made, {(slot.name, 1): interrupts}))
     assert ended.why == "interrupted"
-    assert str(ended.problem) == "run x: stopped by Ctrl-C"
+    assert str(ended.problem) == "run x: stopped by Ctrl-C [PS-901]"
     later = Scripted(made)
     assert go(made, store, later) == Ended("complete")
     assert later.ran == [f"{slot.name}#2", *(f"{each.name}#1" for each in made.slots[4:])]
@@ -144,7 +145,7 @@ def test_a_folder_that_is_moved_away_ends_the_run_and_goes_on_where_it_is_put_ba
 
 def test_a_cluster_taken_by_another_run_ends_this_one(made: Plan, store: RunStore) -> None:
     def taken() -> None:
-        raise refuse("the cluster", "another run measures there", "wait for it")
+        raise refuse(Code.CLAIMED_BY_ANOTHER_RUN, "the cluster", "another run measures there", "wait for it")
 
     driver = Scripted(made)
     ended = measure(

@@ -69,13 +69,14 @@ def test_what_cannot_be_is_one_line_in_the_users_words(name: str, value: object,
 
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_each_setting_refuses_a_value_of_a_wrong_type(name: str) -> None:
-    with pytest.raises(ProblemError, match=rf"^benchmark_{name}: \{{'x': 1\}} is not .*\. Next: "):
+    with pytest.raises(ProblemError, match=rf"^benchmark_{name}: \{{'x': 1\}} is not .* \[PS-101\]\. Next: "):
         settings_from({f"benchmark_{name}": {"x": 1}})
 
 
 def test_a_mistyped_setting_is_not_silently_left_at_its_default() -> None:
     with pytest.raises(
-        ProblemError, match=r"benchmark_round: not a setting\. Next: did you mean benchmark_rounds\?"
+        ProblemError,
+        match=r"benchmark_round: not a setting \[PS-102\]\. Next: did you mean benchmark_rounds\?",
     ):
         settings_from({"benchmark_round": 3})
 

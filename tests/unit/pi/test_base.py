@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from pi_speedup.codes import Code
 from pi_speedup.model.plan import Plan, Slot
 from pi_speedup.pi import base
 from pi_speedup.pi.base import BaseDriver, clean, prepare, read_run
@@ -125,7 +126,7 @@ FAILURES: dict[str, tuple[dict[str, Any], str, str]] = {
     "takes too long": (
         {"samples_per_process": ENDLESS, "timeout_seconds": 1},
         WORKER,
-        "pi-1: the base case took longer than 1 s and was stopped. Next: lower benchmark_samples_per_process",
+        "pi-1: the base case took longer than 1 s and was stopped [PS-531]. Next: lower benchmark_samples",
     ),
     "another exit code": ({}, "raise SystemExit('out of order')", "exit code 1 (out of order)"),
     "killed": ({}, "import os; os.kill(os.getpid(), 9)", "most likely for want of memory"),
@@ -179,7 +180,7 @@ class Broken:
     def run(self, command: str, stdin: bytes = b"") -> ShellOutcome:
         if self.times:
             self.times -= 1
-            problem = Problem(subject="pi-1", what="cannot be reached over ssh")
+            problem = Problem(code=Code.SSH_UNREACHABLE, subject="pi-1", what="cannot be reached over ssh")
             raise ProblemError(problem, passes_by_itself=True)
         return self.shell.run(command, stdin)
 

@@ -60,10 +60,18 @@ UNFIT: dict[str, tuple[dict[str, Any], Outcome | None, str]] = {
             "permission denied while trying to connect to the Docker daemon socket at "
             "unix:///var/run/docker.sock: dial unix /var/run/docker.sock: connect: permission denied",
         ),
-        r"permission denied on docker's socket\. Next: ssh pi-2 .*usermod -aG docker",
+        r"permission denied on docker's socket \[PS-602\]\. Next: ssh pi-2 .*usermod -aG docker",
     ),
-    "docker hangs": ({}, Outcome(124, "no answer within 10 s"), r"docker does not answer\. Next: "),
-    "docker says something else": ({}, Outcome(1, "segfault"), r"docker can't be used \(segfault\)\. Next: "),
+    "docker hangs": (
+        {},
+        Outcome(124, "no answer within 10 s"),
+        r"docker does not answer \[PS-604\]\. Next: ",
+    ),
+    "docker says something else": (
+        {},
+        Outcome(1, "segfault"),
+        r"docker can't be used \(segfault\) \[PS-605\]\. Next: ",
+    ),
 }
 
 

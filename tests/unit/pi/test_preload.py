@@ -158,20 +158,20 @@ def test_an_index_is_followed_to_the_image() -> None:
 FAILS: dict[str, tuple[list[tuple[str, int, str]], str]] = {
     "docker is down": (
         [("docker load", 1, "Cannot connect to the Docker daemon")],
-        "docker load failed (Cannot connect to the Docker daemon). Next: ssh pi-1 docker info",
+        "docker load failed (Cannot connect to the Docker daemon) [PS-812]. Next: ssh pi-1 docker info",
     ),
     "the disk is full": (
         [("cp ", 1, "cp: error writing 'x': No space left on device"), INSPECTED],
-        "writing /images/pi-speedup.tar failed (cp: error writing 'x': No space left on device). "
+        "writing /images/pi-speedup.tar failed (cp: error writing 'x': No space left on device) [PS-812]. "
         "Next: ssh pi-1 df -h",
     ),
     "containerd is down": (
         [("images import", 1, "ctr: failed to dial"), INSPECTED],
-        "k3s ctr images import failed (ctr: failed to dial). Next: ssh pi-1 sudo k3s ctr version",
+        "k3s ctr images import failed (ctr: failed to dial) [PS-812]. Next: ssh pi-1 sudo k3s ctr version",
     ),
     "containerd has another": (
         [LISTED, OTHER, INSPECTED],
-        f"containerd has sha256:{'2' * 12} as python:3.9, and the archive {DIGEST[:19]}. Next: run preload",
+        f"containerd has sha256:{'2' * 12} as python:3.9, and the archive {DIGEST[:19]} [PS-813]. Next: run",
     ),
     "containerd has none": (
         [("images ls", 0, "REF TYPE DIGEST"), INSPECTED],

@@ -117,7 +117,7 @@ def test_each_thing_that_is_lacking_is_named(tmp_path: Path) -> None:
     finally:
         os.environ["PATH"] = before
     assert result["failed"]
-    assert "pi-1: the docker daemon is down (Is the docker daemon running?). Next: " in result["msg"]
+    assert "pi-1: the docker daemon is down (Is the docker daemon running?) [PS-603]. Next: " in result["msg"]
 
 
 def test_what_is_left_is_ended_and_told(tmp_path: Path) -> None:
@@ -138,4 +138,6 @@ def test_a_lone_pi_that_cannot_be_reached_is_one_line(tmp_path: Path) -> None:
     away = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
     result = play(tmp_path, "lone_pi", "cleanup", lone_pi_name="pi-1", lone_pi_runtime="process", **away)
     assert result["failed"]
-    assert result["msg"].startswith("pi-1: cannot be reached over ssh (Connection refused). Next: ssh -p 1 ")
+    assert result["msg"].startswith(
+        "pi-1: cannot be reached over ssh (Connection refused) [PS-201]. Next: ssh -p 1 "
+    )

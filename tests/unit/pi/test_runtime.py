@@ -127,7 +127,7 @@ FAILURES: dict[str, tuple[int, float, str, str]] = {
         1.5,
         "docker: Error response from daemon: something new.\n\n"
         "Run 'docker run --help' for more information\n",
-        "exit code 125 (docker: Error response from daemon: something new). Next: ",
+        "exit code 125 (docker: Error response from daemon: something new) [PS-611]. Next: ",
     ),
     "nothing said": (1, 1.5, "", "exit code 1 (no word)"),
     "fewer cores than processes": (

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pi_speedup.codes import Code
 from pi_speedup.pi.shell import SECTION, ConnectionShell, Outcome, ShellOutcome, sections
 from pi_speedup.problem import Problem, ProblemError
 
@@ -57,7 +58,9 @@ def test_a_script_runs_as_it_stands(script: str, stdin: bytes, outcome: ShellOut
 
 
 def test_a_broken_connection_is_a_problem_and_other_errors_stay() -> None:
-    problem = ProblemError(Problem(subject="pi-1", what="gone"), passes_by_itself=True)
+    problem = ProblemError(
+        Problem(code=Code.SSH_UNREACHABLE, subject="pi-1", what="gone"), passes_by_itself=True
+    )
 
     def broken(error: Exception) -> ProblemError | None:
         return problem if isinstance(error, OSError) else None
@@ -119,9 +122,9 @@ def test_a_section_is_bounded() -> None:
     [
         (
             lambda: told("section one 0 ''; echo Killed >&2; exit 9"),
-            "broke off with exit code 9 (Killed). Next: ",
+            "broke off with exit code 9 (Killed) [PS-217]. Next: ",
         ),
-        (lambda: ShellOutcome(127, b"", b""), "broke off with exit code 127 (no word). Next: "),
+        (lambda: ShellOutcome(127, b"", b""), "broke off with exit code 127 (no word) [PS-217]. Next: "),
         (lambda: ShellOutcome(1, b"", b"\x1b[31msudo:\nno\n"), "(no)"),
     ],
     ids=["in the middle", "silent", "never began"],

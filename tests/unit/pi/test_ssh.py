@@ -16,7 +16,7 @@ BANNER = (
 UNREACHABLE = {
     "no route": (
         "Failed to connect to the host via ssh: ssh: connect to host 192.168.1.102 port 22: No route to host",
-        r"^pi-2: cannot be reached over ssh \(No route to host\)\. Next: ssh pi@192\.168\.1\.102; check",
+        r"^pi-2: cannot be reached over ssh \(No route to host\) \[PS-201\]\. Next: ssh pi@192\.168\.1\.102",
     ),
     "refused": (
         'Data could not be sent to remote host "192.168.1.102". Make sure this host can be reached over ssh: '
@@ -36,7 +36,7 @@ UNREACHABLE = {
     "ended while Ansible wrote to it": (
         "Data could not be sent to remote host '192.168.1.102'. Make sure this host can be reached over SSH: "
         "[Errno 32] Broken pipe",
-        r"^pi-2: cannot be reached over ssh \(the connection broke\)\. Next: ssh pi@192\.168\.1\.102; check",
+        r"^pi-2: cannot be reached over ssh \(the connection broke\) \[PS-201\]\. Next: ssh pi@192\.168\.",
     ),
     "ended, and no more is said": (
         "Data could not be sent to remote host '192.168.1.102'. Make sure this host can be reached over SSH.",
@@ -53,7 +53,7 @@ UNREACHABLE = {
     ),
     "unknown host key": (
         "Failed to connect to the host via ssh: Host key verification failed.",
-        r"host key of 192\.168\.1\.102 is not known here\. Next: .*compare the fingerprint.*ssh-keyscan",
+        r"host key of 192\.168\.1\.102 is not known here \[PS-202\]\. Next: .*the fingerprint.*ssh-keyscan",
     ),
     "another host key": (
         f"Failed to connect to the host via ssh: {BANNER}Host key verification failed.",
@@ -61,7 +61,7 @@ UNREACHABLE = {
     ),
     "not let in": (
         "Failed to connect to the host via ssh: pi@192.168.1.102: Permission denied (publickey,password).",
-        r"does not let pi in.*\(Permission denied \(publickey,password\)\)\. Next: ssh-copy-id pi@192",
+        r"does not let pi in.*\(Permission denied \(publickey,password\)\) \[PS-204\]\. Next: ssh-copy-id pi",
     ),
     "wrong password": (
         "Invalid/incorrect password: pi@192.168.1.102: Permission denied, please try again.",
@@ -70,7 +70,7 @@ UNREACHABLE = {
     "no sshpass": (
         "to use the 'ssh' connection type with passwords or pkcs11_provider, you must install the sshpass "
         "program",
-        r"sshpass on this machine\. Next: install it",
+        r"sshpass on this machine \[PS-205\]\. Next: install it",
     ),
     "nothing said": ("", r"cannot be reached over ssh \(no reason given\)"),
 }
@@ -131,7 +131,7 @@ def test_what_is_not_about_sudo() -> None:
     assert sudo_problem(PI, "cat: /etc/x: Input/output error") is None
     found = str(other_problem(PI, "cat: /etc/x: Input/output error"))
     assert found.startswith(
-        "pi-2: Ansible cannot work there (cat: /etc/x: Input/output error). Next: ssh pi@"
+        "pi-2: Ansible cannot work there (cat: /etc/x: Input/output error) [PS-216]. Next: ssh pi@"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pi_speedup.codes import Code
 from pi_speedup.model.plan import Plan, Slot
 from pi_speedup.model.settings import Settings
 from pi_speedup.model.trial import Trial
@@ -46,7 +47,9 @@ def trial(
         spent_seconds=seconds,
         wall_seconds=seconds if outcome == "ok" else None,
         outcome=outcome,
-        problem=None if outcome == "ok" else Problem(subject="pod 0", what="failed", next_step="look"),
+        problem=None
+        if outcome == "ok"
+        else Problem(code=Code.POD_FAILED, subject="pod 0", what="failed", next_step="look"),
         passes_by_itself=passes_by_itself,
     )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pi_speedup.codes import Code
 from pi_speedup.model.node import Node, Nodes
 from pi_speedup.model.plan import LeftOut
 from pi_speedup.plan.left_out import (
@@ -26,7 +27,7 @@ CORDONED = "cordoned (unschedulable)"
 
 
 def problem(pi: str, what: str = CORDONED) -> Problem:
-    return Problem(subject=pi, what=what, next_step=f"look at {pi}")
+    return Problem(code=Code.NODE_CORDONED, subject=pi, what=what, next_step=f"look at {pi}")
 
 
 def nodes(*unfit: str) -> Nodes:
@@ -63,37 +64,41 @@ STOPPED: dict[str, tuple[tuple[str, ...], int, list[str]]] = {
     "one is unfit, all wanted": (
         ("pi-3",),
         3,
-        ["pi-3: cordoned (unschedulable). Next: look at pi-3"],
+        ["pi-3: cordoned (unschedulable) [PS-302]. Next: look at pi-3"],
     ),
     "the base is unfit, all wanted": (
         ("pi-1",),
         3,
-        ["pi-1: cordoned (unschedulable). Next: look at pi-1"],
+        ["pi-1: cordoned (unschedulable) [PS-302]. Next: look at pi-1"],
     ),
     "the base is unfit, two wanted": (
         ("pi-1",),
         2,
-        ["pi-1: cordoned (unschedulable). Next: look at pi-1; or put another Pi into the group `base`"],
+        [
+            "pi-1: cordoned (unschedulable) [PS-302]. Next: look at pi-1; or put another Pi into the "
+            "group `base`"
+        ],
     ),
     "two are unfit, two wanted": (
         ("pi-2", "pi-3"),
         2,
         [
-            "pi-2: cordoned (unschedulable). Next: look at pi-2",
-            "pi-3: cordoned (unschedulable). Next: look at pi-3",
-            "benchmark_min_pis: 1 of 3 Pis is fit (pi-1), and 2 are wanted. Next: do what the lines above "
-            "say, or set it lower",
+            "pi-2: cordoned (unschedulable) [PS-302]. Next: look at pi-2",
+            "pi-3: cordoned (unschedulable) [PS-302]. Next: look at pi-3",
+            "benchmark_min_pis: 1 of 3 Pis is fit (pi-1), and 2 are wanted [PS-107]. Next: do what the lines "
+            "above say, or set it lower",
         ],
     ),
     "none is fit, one wanted": (
         ("pi-1", "pi-2", "pi-3"),
         1,
         [
-            "pi-1: cordoned (unschedulable). Next: look at pi-1; or put another Pi into the group `base`",
-            "pi-2: cordoned (unschedulable). Next: look at pi-2",
-            "pi-3: cordoned (unschedulable). Next: look at pi-3",
-            "benchmark_min_pis: 0 of 3 Pis are fit, and 1 is wanted. Next: do what the lines above say, "
-            "or set it lower",
+            "pi-1: cordoned (unschedulable) [PS-302]. Next: look at pi-1; or put another Pi into the "
+            "group `base`",
+            "pi-2: cordoned (unschedulable) [PS-302]. Next: look at pi-2",
+            "pi-3: cordoned (unschedulable) [PS-302]. Next: look at pi-3",
+            "benchmark_min_pis: 0 of 3 Pis are fit, and 1 is wanted [PS-107]. Next: do what the lines "
+            "above say, or set it lower",
         ],
     ),
 }
@@ -125,7 +130,8 @@ def test_those_left_out_are_kept_apart_each_with_its_first_problem() -> None:
 def test_a_pi_left_out_is_one_line() -> None:
     over_ssh = problem("pi-3").model_copy(update={"subject": "10.0.0.3"})
     assert warning(LeftOut(pi="pi-3", problem=over_ssh), 2) == (
-        "pi-3: cordoned (unschedulable); measuring without it (benchmark_min_pis: 2). Next: look at pi-3"
+        "pi-3: cordoned (unschedulable); measuring without it (benchmark_min_pis: 2) [PS-302]. Next: look "
+        "at pi-3"
     )
 
 

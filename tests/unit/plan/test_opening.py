@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pi_speedup.codes import Code
 from pi_speedup.model.node import Node, Nodes
 from pi_speedup.plan.left_out import left_out
 from pi_speedup.plan.opening import Door, Here, Inventory, Opened, open_door
@@ -36,37 +37,37 @@ def limited(limit: str, *reached: str, server: list[str] | None = None) -> Inven
 
 
 MISTAKES: dict[str, tuple[Inventory, str]] = {
-    "no group pis": (replace(GOOD, pis=None), r"inventory: there is no group `pis`\. Next: "),
-    "empty group pis": (replace(GOOD, pis=[]), r"inventory: the group `pis` is empty\. Next: "),
-    "no group base": (replace(GOOD, base=None), r"inventory: there is no group `base`\. Next: "),
-    "empty group base": (replace(GOOD, base=[]), r"inventory: the group `base` is empty\. Next: "),
+    "no group pis": (replace(GOOD, pis=None), r"inventory: there is no group `pis` \[PS-111\]\. Next: "),
+    "empty group pis": (replace(GOOD, pis=[]), r"inventory: the group `pis` is empty \[PS-111\]\. Next: "),
+    "no group base": (replace(GOOD, base=None), r"inventory: there is no group `base` \[PS-111\]\. Next: "),
+    "empty group base": (replace(GOOD, base=[]), r"inventory: the group `base` is empty \[PS-111\]\. Next: "),
     "two base Pis": (
         replace(GOOD, base=["pi-1", "pi-3"]),
         r"inventory: the group `base` has 2 Pis \(pi-1, pi-3\).*Next: leave one",
     ),
     "base Pi that is none of the Pis": (
         replace(GOOD, base=["pi-9"]),
-        r"pi-9: in the group `base`, but not in `pis`\. Next: ",
+        r"pi-9: in the group `base`, but not in `pis` \[PS-111\]\. Next: ",
     ),
     "Pi named twice": (
         replace(GOOD, pis=["pi-1", "pi-2", "pi-1"]),
-        r"pi-1: named twice in the group `pis`\. Next: ",
+        r"pi-1: named twice in the group `pis` \[PS-112\]\. Next: ",
     ),
     "Pi named as no node can be": (
         replace(GOOD, pis=["pi-1", "Pi 2"]),
-        r"Pi 2: not the name of a node\. Next: ",
+        r"Pi 2: not the name of a node \[PS-113\]\. Next: ",
     ),
     "limit that leaves Pis out": (
         limited("pi-2", "pi-2"),
-        r"--limit pi-2: leaves pi-1, pi-3 out\. Next: take them out of the inventory",
+        r"--limit pi-2: leaves pi-1, pi-3 out \[PS-106\]\. Next: take them out of the inventory",
     ),
     "limit that leaves the server out": (
         limited("pis", "localhost", "pi-1", "pi-2", "pi-3", server=["k3s"]),
-        r"--limit pis: leaves k3s out\. Next: take it out of the inventory",
+        r"--limit pis: leaves k3s out \[PS-106\]\. Next: take it out of the inventory",
     ),
     "limit that leaves this machine out": (
         limited("pis", "pi-1", "pi-2", "pi-3"),
-        r"--limit pis: leaves this machine \(localhost\) out\. Next: ",
+        r"--limit pis: leaves this machine \(localhost\) out \[PS-106\]\. Next: ",
     ),
 }
 
@@ -140,7 +141,7 @@ def test_the_kubeconfig_is_chosen_once(
 
 
 def test_several_kubeconfigs_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ProblemError, match=r"^\$KUBECONFIG: names several files\. Next: "):
+    with pytest.raises(ProblemError, match=r"^\$KUBECONFIG: names several files \[PS-435\]\. Next: "):
         open_door("benchmark", {}, GOOD, here(tmp_path, KUBECONFIG="/a:/b"))
 
 
@@ -170,7 +171,9 @@ def test_a_complete_run_is_refused_once_its_report_is_made(tmp_path: Path) -> No
     # Killed between the last trial and the report: going on makes the report.
     assert opened(tmp_path, run_id="x", rounds=2).continues
     store.write({"report.json": "{}"})
-    with pytest.raises(ProblemError, match=r"^run x: it is complete\. Next: ansible-playbook report.yml"):
+    with pytest.raises(
+        ProblemError, match=r"^run x: it is complete \[PS-713\]\. Next: ansible-playbook report.yml"
+    ):
         opened(tmp_path, run_id="x", rounds=2)
 
 
@@ -189,7 +192,7 @@ def test_a_run_that_broke_off_before_its_plan_begins_anew(tmp_path: Path) -> Non
 def test_a_folder_of_others_is_refused(tmp_path: Path) -> None:
     RunStore(tmp_path / "clone/runs/x").write({"thesis.txt": ""})
     with pytest.raises(
-        ProblemError, match=r"/runs/x: not the folder of a run, it holds thesis\.txt\. Next: "
+        ProblemError, match=r"/runs/x: not the folder of a run, it holds thesis\.txt \[PS-704\]\. Next: "
     ):
         opened(tmp_path, run_id="x")
 
@@ -205,7 +208,7 @@ def test_the_report_door_needs_no_inventory_and_takes_the_latest(tmp_path: Path)
     ("run_id", "what"), [("", "no run yet"), ("y", "no such run")], ids=["latest", "named"]
 )
 def test_the_report_of_a_run_that_is_not_there(tmp_path: Path, run_id: str, what: str) -> None:
-    with pytest.raises(ProblemError, match=rf"{what}\. Next: "):
+    with pytest.raises(ProblemError, match=rf"{what} \[PS-711\]\. Next: "):
         opened(tmp_path, GOOD, "report", run_id=run_id)
 
 
@@ -280,14 +283,18 @@ def test_more_pis_than_there_are_cannot_be_enough(tmp_path: Path) -> None:
     with pytest.raises(ProblemError) as caught:
         opened(tmp_path, min_pis=4)
     assert str(caught.value) == (
-        "benchmark_min_pis: 4 Pis are wanted, and the inventory has 3. Next: set it to 3 at most, or leave "
-        "it out: then all are needed"
+        "benchmark_min_pis: 4 Pis are wanted, and the inventory has 3 [PS-107]. Next: set it to 3 at most, "
+        "or leave it out: then all are needed"
     )
 
 
 def test_a_run_that_left_a_pi_out_goes_on_with_the_others_and_needs_them(tmp_path: Path) -> None:
     store = RunStore(tmp_path / "clone/runs/x")
-    away = Node(name="pi-3", host="10.0.0.3", problems=(Problem(subject="pi-3", what="away"),))
+    away = Node(
+        name="pi-3",
+        host="10.0.0.3",
+        problems=(Problem(code=Code.SSH_UNREACHABLE, subject="pi-3", what="away"),),
+    )
     nodes = tuple(Node(name=pi, host=f"10.0.0.{number}") for number, pi in ((1, "pi-1"), (2, "pi-2")))
     store.write({"nodes.json": Nodes(nodes=nodes, not_in_inventory=(), left_out=(away,))})
     store.seal(factory.plan(("pi-1", "pi-2")).model_copy(update={"left_out": left_out(store.nodes())}))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pi_speedup.codes import Code
 from pi_speedup.model.plan import LeftOut
 from pi_speedup.model.settings import Settings
 from pi_speedup.plan.resume import check_same
@@ -20,7 +21,11 @@ def test_the_same_settings_go_on_wherever_the_kubeconfig_is() -> None:
 
 
 DEGRADED = plan(("pi-1", "pi-2")).model_copy(
-    update={"left_out": (LeftOut(pi="pi-3", problem=Problem(subject="pi-3", what="away")),)}
+    update={
+        "left_out": (
+            LeftOut(pi="pi-3", problem=Problem(code=Code.SSH_UNREACHABLE, subject="pi-3", what="away")),
+        )
+    }
 )
 
 

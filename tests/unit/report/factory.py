@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pi_speedup.codes import Code
 from pi_speedup.model.host import AFTER, BEFORE, Host, HostLook, HostState
 from pi_speedup.model.node import Node, Nodes
 from pi_speedup.model.plan import Cell, LeftOut, Plan, Slot
@@ -103,7 +104,12 @@ def plan(pis: int = 3, **values: Any) -> Plan:
 
 def degraded() -> Plan:
     """Return the sealed plan of two of three Pis."""
-    problem = Problem(subject="pi-3", what="cordoned (unschedulable)", next_step="kubectl uncordon pi-3")
+    problem = Problem(
+        code=Code.NODE_CORDONED,
+        subject="pi-3",
+        what="cordoned (unschedulable)",
+        next_step="kubectl uncordon pi-3",
+    )
     return plan(2).model_copy(update={"left_out": (LeftOut(pi="pi-3", problem=problem),)})
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pi_speedup.codes import Code
 from pi_speedup.model.node import Nodes
 from pi_speedup.model.report import Check
 from pi_speedup.model.trial import Event, Outage
@@ -129,7 +130,9 @@ def one_more_in_the_stretch(draft: Draft) -> None:
 def failing(draft: Draft) -> None:
     """Let a trial fail."""
     draft.outcome = "failed"
-    draft.problem = Problem(subject="pi-2", what="cordoned", next_step="kubectl uncordon pi-2")
+    draft.problem = Problem(
+        code=Code.NODE_CORDONED, subject="pi-2", what="cordoned", next_step="kubectl uncordon pi-2"
+    )
 
 
 QUOTA = factory.plan(cpu_limit_cores=0.5)
@@ -544,7 +547,12 @@ def _with_another_kernel() -> Nodes:
 
 def _with_a_cordoned_node() -> Nodes:
     nodes = factory.all_nodes(factory.plan())
-    problem = Problem(subject="pi-3", what="cordoned (unschedulable)", next_step="kubectl uncordon pi-3")
+    problem = Problem(
+        code=Code.NODE_CORDONED,
+        subject="pi-3",
+        what="cordoned (unschedulable)",
+        next_step="kubectl uncordon pi-3",
+    )
     other = nodes.nodes[2].model_copy(update={"problems": (problem,)})
     return nodes.model_copy(update={"nodes": (*nodes.nodes[:2], other)})
 
@@ -653,6 +661,7 @@ def test_nothing_is_known_before_a_round_is_complete() -> None:
     found = checks_of(looked_at(rounds=0))
     passes = {code for code, check in found.items() if check.status == "pass"}
     assert passes == {
+        "left_out",
         "failed_attempts",
         "model_differs",
         "cores",

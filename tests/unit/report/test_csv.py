@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pi_speedup.codes import Code
 from pi_speedup.problem import Problem
 from pi_speedup.report.build import build_report, report_files
 from pi_speedup.report.csv_table import csv_text
@@ -53,14 +54,16 @@ def test_each_process_is_a_row_with_its_figures() -> None:
 def _fails(draft: Draft) -> None:
     if draft.slot.round == 2 and not draft.base:
         draft.outcome = "failed"
-        draft.problem = Problem(subject="=cmd|'/c calc'!A1", what="two\nlines, and a comma")
+        draft.problem = Problem(
+            code=Code.POD_FAILED, subject="=cmd|'/c calc'!A1", what="two\nlines, and a comma"
+        )
 
 
 def test_a_trial_without_workers_is_a_row() -> None:
     rows = read(factory.contents(factory.plan(rounds=2, long_rounds=0), defect=_fails))
     (failed,) = [row for row in rows if row["outcome"] == "failed"]
     assert (failed["counted"], failed["pi"], failed["inside"]) == ("no", "", "")
-    assert failed["problem"] == "'=cmd|'/c calc'!A1: two lines, and a comma"
+    assert failed["problem"] == "'=cmd|'/c calc'!A1: two lines, and a comma [PS-521]"
 
 
 def test_a_worker_without_a_result_is_a_row() -> None:

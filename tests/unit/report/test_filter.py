@@ -40,7 +40,7 @@ def test_a_run_gives_its_files_and_its_table(tmp_path: Path) -> None:
 def test_a_folder_without_a_run_gives_one_line(tmp_path: Path) -> None:
     found = _speedup(tmp_path)
     assert (found["files"], found["table"]) == ({}, [])
-    assert found["problem"].startswith(f"{tmp_path}/plan.json: missing. Next: ")
+    assert found["problem"].startswith(f"{tmp_path}/plan.json: missing [PS-711]. Next: ")
 
 
 def test_it_is_documented_as_it_is(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from markdown_it import MarkdownIt
 from pydantic import ValidationError
 
 from pi_speedup.cli.parser import main
+from pi_speedup.codes import Code
 from pi_speedup.model.compared import History
 from pi_speedup.model.node import Node
 from pi_speedup.model.plan import Plan
@@ -59,7 +60,7 @@ def contents(text: str) -> Contents:
         draft.outages = (Outage(what=short, began_seconds=0.1, lasted_seconds=0.2),)
         if draft.slot.round == 2 and not draft.base:
             draft.outcome = "failed"
-            draft.problem = Problem(subject=text, what=text, next_step=text)
+            draft.problem = Problem(code=Code.POD_FAILED, subject=text, what=text, next_step=text)
 
     told_of_node = (
         "architecture",

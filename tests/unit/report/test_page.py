@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from pi_speedup.codes import Code
 from pi_speedup.model.base import load
 from pi_speedup.model.report import ControlName, Report
 from pi_speedup.problem import Problem, ProblemError
@@ -70,7 +71,7 @@ def _failing(draft: factory.Draft) -> None:
     if draft.slot.round == 5 and not draft.base:
         draft.outcome, draft.problem = (
             "failed",
-            Problem(subject="pi-2", what="cordoned", next_step="uncordon"),
+            Problem(code=Code.NODE_CORDONED, subject="pi-2", what="cordoned", next_step="uncordon"),
         )
 
 
@@ -163,7 +164,7 @@ def test_foreign_text_is_inert() -> None:
             worker.image, worker.image_ids = HOSTILE, (HOSTILE,)
         if draft.slot.round == 5 and not draft.base:
             draft.outcome = "failed"
-            draft.problem = Problem(subject=HOSTILE, what=HOSTILE, next_step=HOSTILE)
+            draft.problem = Problem(code=Code.POD_FAILED, subject=HOSTILE, what=HOSTILE, next_step=HOSTILE)
 
     contents = Contents(
         plan,

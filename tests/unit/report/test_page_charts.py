@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from pi_speedup.codes import Code
 from pi_speedup.model.report import Report
 from pi_speedup.problem import Problem
 from pi_speedup.report.build import build_report
@@ -31,7 +32,7 @@ def _failing(draft: factory.Draft) -> None:
     if draft.slot.round == 5 and not draft.base:
         draft.outcome, draft.problem = (
             "failed",
-            Problem(subject="pi-2", what="cordoned", next_step="uncordon"),
+            Problem(code=Code.NODE_CORDONED, subject="pi-2", what="cordoned", next_step="uncordon"),
         )
     if draft.slot.round == 6 and draft.base:
         draft.outcome = "interrupted"

@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from pi_speedup.codes import Code
 from pi_speedup.generate import generated
 from pi_speedup.model.base import load
 from pi_speedup.model.report import Report
@@ -25,7 +26,12 @@ from tests.unit.report import factory
 PROJECT = Path(__file__).resolve().parents[3]
 SCHEMA = PROJECT / "src/pi_speedup/report/report.schema.json"
 CAVEAT = "virtual Pis: says nothing about real hardware"
-PROBLEM = Problem(subject="pi-2", what="cordoned (unschedulable)", next_step="kubectl uncordon pi-2")
+PROBLEM = Problem(
+    code=Code.NODE_CORDONED,
+    subject="pi-2",
+    what="cordoned (unschedulable)",
+    next_step="kubectl uncordon pi-2",
+)
 
 
 def _validate(report: Report) -> None:
@@ -137,13 +143,13 @@ VERDICTS: dict[str, tuple[Any, str, tuple[str, ...], str]] = {
         lambda: factory.contents(hosts=factory.hosts(factory.plan())),
         "sound",
         (),
-        "40 of 40 checks looked at.",
+        "41 of 41 checks looked at.",
     ),
     "doubtful": (
         lambda: factory.contents(factory.plan(samples_per_process=1_000_000)),
         "doubtful",
         ("short_run",),
-        "34 of 40 checks looked at; not: model_differs, governor_differs, throttled, temperature, load, "
+        "35 of 41 checks looked at; not: model_differs, governor_differs, throttled, temperature, load, "
         "clock_offset.",
     ),
     "of the inventory only": (
@@ -152,7 +158,7 @@ VERDICTS: dict[str, tuple[Any, str, tuple[str, ...], str]] = {
         ),
         "sound",
         (),
-        "38 of 40 checks looked at; not: system_differs, nodes. The Pis are those of the inventory: nothing "
+        "39 of 41 checks looked at; not: system_differs, nodes. The Pis are those of the inventory: nothing "
         "is known of their nodes.",
     ),
     "invalid, which outweighs doubtful": (
@@ -231,7 +237,10 @@ def _hostile() -> Contents:
 
     def failing(draft: factory.Draft) -> None:
         if draft.slot.round == 6:
-            draft.outcome, draft.problem = "failed", Problem(subject=HOSTILE, what=HOSTILE, next_step=HOSTILE)
+            draft.outcome, draft.problem = (
+                "failed",
+                Problem(code=Code.POD_FAILED, subject=HOSTILE, what=HOSTILE, next_step=HOSTILE),
+            )
 
     return Contents(
         plan,
@@ -326,7 +335,7 @@ def test_each_flag_is_shown_the_worst_first_in_two_lines_at_most() -> None:
 @pytest.mark.parametrize(
     ("damage", "line"),
     [
-        (lambda folder: (folder / "plan.json").unlink(), r"plan.json: missing\. Next: "),
+        (lambda folder: (folder / "plan.json").unlink(), r"plan.json: missing \[PS-711\]\. Next: "),
         (
             lambda folder: (folder / "trials/r001-00-alone.json").write_text("{"),
             "r001-00-alone.json: not JSON",

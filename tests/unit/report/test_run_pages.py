@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pi_speedup.codes import Code
 from pi_speedup.model.base import load
 from pi_speedup.model.compared import Compared, History, Past
 from pi_speedup.model.report import Estimate, Report
@@ -44,7 +45,9 @@ def _starved(draft: factory.Draft) -> None:
 
 def _failing(draft: factory.Draft) -> None:
     draft.outcome = "failed"
-    draft.problem = Problem(subject="pi-2", what="cordoned", next_step="kubectl uncordon pi-2")
+    draft.problem = Problem(
+        code=Code.NODE_CORDONED, subject="pi-2", what="cordoned", next_step="kubectl uncordon pi-2"
+    )
 
 
 @cache

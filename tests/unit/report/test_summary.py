@@ -6,12 +6,18 @@ from typing import Any
 
 import pytest
 
+from pi_speedup.codes import Code
 from pi_speedup.model.trial import Trial
 from pi_speedup.problem import Problem
 from pi_speedup.report.summary import ending, progress
 from tests.unit.report import factory
 
-PROBLEM = Problem(subject="pi-2", what="cordoned (unschedulable)", next_step="kubectl uncordon pi-2")
+PROBLEM = Problem(
+    code=Code.NODE_CORDONED,
+    subject="pi-2",
+    what="cordoned (unschedulable)",
+    next_step="kubectl uncordon pi-2",
+)
 
 
 def _failing(outcome: Any, place: int) -> factory.Defect:
@@ -33,7 +39,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[int, int], str, str
         {"defect": _failing("failed", 1)},
         (5, 1),
         "failed",
-        "stopped by pi-2: cordoned (unschedulable). Next: kubectl uncordon pi-2",
+        "stopped by pi-2: cordoned (unschedulable) [PS-302]. Next: kubectl uncordon pi-2",
     ),
     "Ctrl-C": (
         {},

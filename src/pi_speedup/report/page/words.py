@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import get_args
 
+from pi_speedup.codes import Code
 from pi_speedup.model.plan import ALONE, ALONE_LONG, ALONE_ON, SLOW
 from pi_speedup.model.report import Check, Comparison, Estimate, Report
 from pi_speedup.model.settings import Settings
@@ -35,7 +36,9 @@ class Words:
 
     def __init__(self, language: str) -> None:
         if language not in LANGUAGES:
-            raise refuse("language", f"{safe(language, 60)!r} is not {' or '.join(LANGUAGES)}")
+            raise refuse(
+                Code.SETTING_NOT_VALID, "language", f"{safe(language, 60)!r} is not {' or '.join(LANGUAGES)}"
+            )
         self.language = language
         self.texts = catalogue(language)
 

@@ -42,13 +42,20 @@ def end_workers_with_this_process() -> None:
     Ansible's workers hand their results over through a pipe, of which they hold the reading end as well. Left
     alone, one whose result does not fit into the pipe, as a report does not, would wait for ever.
     """
-    main = os.getpid()
+    main, by_main = os.getpid(), False
+
+    def before() -> None:
+        nonlocal by_main
+        by_main = os.getpid() == main
 
     def in_child() -> None:
-        if os.getppid() == main:
+        if by_main:
             _swap_death_signal(signal.SIGKILL)
+            if os.getppid() != main:
+                # Gone before this one could ask to be told.
+                os.kill(os.getpid(), signal.SIGKILL)
 
-    os.register_at_fork(after_in_child=in_child)
+    os.register_at_fork(before=before, after_in_child=in_child)
 
 
 def _swap_death_signal(number: int) -> int:

@@ -280,8 +280,8 @@ def test_right_that_is_withdrawn_during_the_trial_ends_it(
     proxy: FaultProxy, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follow_module, "REFUSED_SECONDS", 0.5)
-    said = 'jobs.batch is forbidden: User "me" cannot list resource "jobs" in API group "batch"'
-    act = answers(403, status(403, said))
+    said = 'User "me" cannot list resource "jobs" in API group "batch"'
+    act = answers(403, status(403, f"jobs.batch is forbidden: {said}"))
     proxy.faults += [Fault(JOB_WATCH, act, ALWAYS), Fault("GET /jobs?", act, ALWAYS)]
     done = run(proxy.kubeconfig, place, program=misbehaving(1, "import time\ntime.sleep(60)"))
     assert "forbids" in done.said and f"{said} [PS-407]. Next: as administrator" in done.said

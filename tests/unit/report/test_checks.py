@@ -574,6 +574,11 @@ def test_each_check_has_its_row_in_the_documentation() -> None:
     assert rows == [entry.code for entry in CHECKS]
 
 
+# What only the cluster and the Pis themselves can tell.
+OF_THE_PIS = {
+    *("nodes", "system_differs", "cores", "throttled", "temperature", "load"),
+    *("clock_offset", "model_differs", "governor_differs"),
+}
 UNKNOWN: dict[str, tuple[Callable[[], Contents], set[str]]] = {
     "the Pis were not looked at": (
         lambda: factory.contents(),
@@ -602,17 +607,7 @@ UNKNOWN: dict[str, tuple[Callable[[], Contents], set[str]]] = {
     ),
     "the cluster tells nothing": (
         lambda: factory.contents(nodes=Nodes(nodes=(), not_in_inventory=())),
-        {
-            "nodes",
-            "system_differs",
-            "cores",
-            "throttled",
-            "temperature",
-            "load",
-            "clock_offset",
-            "model_differs",
-            "governor_differs",
-        },
+        OF_THE_PIS,
     ),
     "the kubeconfig may not list nodes": (
         lambda: looked_at(nodes=factory.unreadable_nodes(factory.plan())),
@@ -620,17 +615,7 @@ UNKNOWN: dict[str, tuple[Callable[[], Contents], set[str]]] = {
     ),
     "neither the cluster nor the Pis were asked": (
         lambda: factory.contents(nodes=factory.unreadable_nodes(factory.plan())),
-        {
-            "nodes",
-            "system_differs",
-            "cores",
-            "throttled",
-            "temperature",
-            "load",
-            "clock_offset",
-            "model_differs",
-            "governor_differs",
-        },
+        OF_THE_PIS,
     ),
     "one round": (
         lambda: looked_at(of=factory.plan(rounds=1)),

@@ -109,3 +109,8 @@ def row_label(axes: Axes, y: float, text: str, *, bold: bool = False, size: floa
         fontsize=size,
         fontweight="bold" if bold else "normal",
     )
+
+
+def panel_title(axes: Axes, text: str) -> None:
+    """Write above one of several panels."""
+    axes.set_title(text, loc="left", x=0, fontsize=12, color=INK, pad=6, fontweight="bold")

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from pi_speedup.model.report import Report
 from pi_speedup.report.page.charts.chart import NARROW, Chart, finished
-from pi_speedup.report.page.sheet import ACCENT, BAD, INK, LINE, MUTED, PAPER, Sheet
+from pi_speedup.report.page.sheet import ACCENT, BAD, INK, LINE, MUTED, PAPER, Sheet, panel_title
 from pi_speedup.report.page.svg import Data
 from pi_speedup.report.page.trials import Dot, State
 from pi_speedup.report.page.words import Words, safe
@@ -64,15 +64,7 @@ def trials_chart(report: Report, found: Sequence[Dot], words: Words) -> Chart | 
             axes = sheet.axes(48, top, 12, sheet.height - (head + panel * (place + 1)))
             lowest = place == len(cells) - 1
             _panel(sheet, axes, [dot for dot in found if dot.row.cell == cell], last, words)
-            axes.set_title(
-                f"{words.cell(report, cell)} ({words('trials.y')})",
-                loc="left",
-                x=0,
-                fontsize=12,
-                color=INK,
-                pad=6,
-                fontweight="bold",
-            )
+            panel_title(axes, f"{words.cell(report, cell)} ({words('trials.y')})")
             axes.tick_params(labelbottom=lowest)
             if lowest:
                 axes.set_xlabel(words("trials.x"), color=MUTED, labelpad=6)

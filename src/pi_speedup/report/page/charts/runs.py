@@ -26,6 +26,7 @@ from pi_speedup.report.page.sheet import (
     SOFT,
     Sheet,
     drawing,
+    panel_title,
     row_label,
 )
 from pi_speedup.report.page.svg import Data
@@ -296,15 +297,7 @@ def _sides_chart(a: Report, b: Report, words: Words) -> Chart | None:
             axes.set_yticks([0, 1], ["A", "B"])
             axes.tick_params(axis="y", labelcolor=INK)
             axes.grid(axis="x", color=LINE, linewidth=1)
-            axes.set_title(
-                words(f"compare.{side}", pis=words.pis(len(b.pis))),
-                loc="left",
-                x=0,
-                fontsize=12,
-                color=INK,
-                pad=6,
-                fontweight="bold",
-            )
+            panel_title(axes, words(f"compare.{side}", pis=words.pis(len(b.pis))))
             values = []
             for name, report, estimate in sides[side]:
                 at = "AB".index(name)

@@ -5,9 +5,18 @@ from __future__ import annotations
 import functools
 import hashlib
 import random
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pi_speedup.model.worker import STRETCH_GROUPS
+
+if TYPE_CHECKING:
+    # It takes a moment to import, and only a report needs it.
+    from numpy import bool_
+    from numpy.random import RandomState
+    from numpy.typing import NDArray
+
+# Points drawn together: 16 MB.
+_AT_ONCE = 1_000_000
 
 
 def seed_of(run_id: str, stream: str) -> int:
@@ -24,20 +33,40 @@ def stretch_of(seed: int, group: int) -> tuple[int, ...]:
     of `random`, "Notes on Reproducibility"). Assumption: x**2 + y**2 is rounded alike on both machines, or no
     point lies within 1e-15 of the circle, of which there is one in 1e15.
     """
-    draw = random.Random(seed).random
-    return tuple(_count_inside(draw, group) for _ in range(STRETCH_GROUPS))
+    inside = _are_inside(_generator(seed), STRETCH_GROUPS * group)
+    return tuple(int(count) for count in inside.reshape(STRETCH_GROUPS, group).sum(axis=1))
 
 
 @functools.lru_cache(maxsize=100)
 def whole_of(seed: int, samples: int) -> int:
-    """Return how many of all points of a seed are inside; a second for ten million."""
-    return _count_inside(random.Random(seed).random, samples)
+    """Return how many of all points of a seed are inside; less than half a second for ten million."""
+    generator = _generator(seed)
+    counts = (min(_AT_ONCE, samples - begin) for begin in range(0, samples, _AT_ONCE))
+    return sum(int(_are_inside(generator, count).sum()) for count in counts)
 
 
-def _count_inside(draw: Callable[[], float], samples: int) -> int:
-    inside = 0
-    for _ in range(samples):
-        x, y = draw(), draw()
-        if x**2 + y**2 <= 1:
-            inside += 1
+def _generator(seed: int) -> RandomState:
+    """Return numpy's one generator here, in the state of Python's: it draws the same numbers, faster.
+
+    Both are the Mersenne Twister with 53 bits a number; NEP 19 promises that RandomState stays so.
+    """
+    import numpy as np
+
+    _, state, _ = random.Random(seed).getstate()
+    generator = _twister()
+    generator.set_state(("MT19937", np.array(state[:-1], np.uint32), state[-1], 0, 0.0))
+    return generator
+
+
+# Made once: that takes as long as drawing a stretch.
+@functools.cache
+def _twister() -> RandomState:
+    from numpy.random import RandomState
+
+    return RandomState()
+
+
+def _are_inside(generator: RandomState, samples: int) -> NDArray[bool_]:
+    points = generator.random_sample((samples, 2))
+    inside: NDArray[bool_] = (points**2).sum(axis=1) <= 1
     return inside

@@ -1,7 +1,7 @@
 """Runs to which anything may happen, at random: none hangs, loses a trial, counts one twice or harms others.
 
-CI takes ten seeds. `make chaos` takes two hundred, and CHAOS="17 23" the ones it names; docs/proofs.md records
-a whole one.
+CI takes ten seeds. `make chaos` takes two hundred, and CHAOS="17 23" the ones it names; docs/proofs.md has
+the record of a whole one.
 """
 
 from __future__ import annotations

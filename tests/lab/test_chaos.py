@@ -96,7 +96,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def foreign(lab: Lab) -> dict[str, str]:
-    """More than a hundred objects of somebody else that have our labels, in our namespace and in another."""
+    """A hundred objects of somebody else that have our labels, in our namespace and in another."""
     with KubeClient(lab.folder / "kubeconfig") as client:
         client.create("/api/v1/namespaces", namespace(PLACE))
         for number in range(_LOOK_ALIKES):

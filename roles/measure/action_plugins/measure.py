@@ -23,7 +23,7 @@ from pi_speedup.kube.lease import hold, this_holder
 from pi_speedup.kube.nodes import read_nodes
 from pi_speedup.kube.owned import Place, owner_uid
 from pi_speedup.measure.again import command_to_go_on, what_to_say
-from pi_speedup.measure.follow_up import begin_without, may_have_lost_a_pi
+from pi_speedup.measure.follow_up import begin_without, may_do_without_a_pi
 from pi_speedup.measure.loop import Ended, measure
 from pi_speedup.measure.signals import Interrupts
 from pi_speedup.model.plan import Plan
@@ -117,7 +117,7 @@ class ActionModule(ActionBase):
     ) -> Path | None:
         """Begin the run that goes on without the Pis that the last one lost; None if there is none."""
         store, min_pis = RunStore(runs[-1]), int(given["min_pis"])
-        if not may_have_lost_a_pi(store, ended):
+        if not may_do_without_a_pi(store, ended, min_pis):
             return None
         plan = store.plan()
         try:

@@ -13,14 +13,15 @@ from pi_speedup.plan.left_out import left_out, next_run_id, plan_without, what_s
 from pi_speedup.store import RunStore
 
 
-def may_have_lost_a_pi(store: RunStore, ended: Ended) -> bool:
-    """Say whether the run was stopped by the failure of a Job, which a lost Pi may have caused."""
+def may_do_without_a_pi(store: RunStore, ended: Ended, min_pis: int) -> bool:
+    """Say whether fewer Pis are enough, and a Job's failure ended the run: a lost Pi may have caused it."""
     if ended.why != "failed":
         return False
     trials = store.trials()
     if not trials or trials[-1].outcome != "failed":
         return False
-    return store.plan().cell(trials[-1].slot.cell).kind == "job"
+    plan = store.plan()
+    return min_pis < len(plan.pis) and plan.cell(trials[-1].slot.cell).kind == "job"
 
 
 def begin_without(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pi_speedup.codes import Code
-from pi_speedup.measure.follow_up import begin_without, may_have_lost_a_pi
+from pi_speedup.measure.follow_up import begin_without, may_do_without_a_pi
 from pi_speedup.measure.loop import Ended
 from pi_speedup.model.host import HostLook
 from pi_speedup.model.node import Node, Nodes
@@ -45,14 +45,18 @@ def with_failed(store: RunStore, kind: str) -> RunStore:
 
 
 def test_only_the_failure_of_a_job_may_come_from_a_lost_pi(store: RunStore) -> None:
-    assert not may_have_lost_a_pi(store, FAILED)
-    assert may_have_lost_a_pi(with_failed(store, "job"), FAILED)
-    assert not may_have_lost_a_pi(store, Ended("interrupted", LOST))
-    assert not may_have_lost_a_pi(store, Ended("complete"))
+    assert not may_do_without_a_pi(store, FAILED, 2)
+    assert may_do_without_a_pi(with_failed(store, "job"), FAILED, 2)
+    assert not may_do_without_a_pi(store, Ended("interrupted", LOST), 2)
+    assert not may_do_without_a_pi(store, Ended("complete"), 2)
+
+
+def test_where_all_are_needed_the_cluster_is_not_asked_who_was_lost(store: RunStore) -> None:
+    assert not may_do_without_a_pi(with_failed(store, "job"), FAILED, len(PIS))
 
 
 def test_the_failure_of_a_base_case_is_no_lost_pi(store: RunStore) -> None:
-    assert not may_have_lost_a_pi(with_failed(store, "base"), FAILED)
+    assert not may_do_without_a_pi(with_failed(store, "base"), FAILED, 2)
 
 
 NONE = {

@@ -29,29 +29,79 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 17
 
+# From a folder `wheels`, which `make wheels` filled, pip and uv take all they need without a network.
+WHEELS := $(wildcard wheels)
+ifneq ($(WHEELS),)
+export PIP_NO_INDEX := 1
+export PIP_FIND_LINKS := $(WHEELS)
+endif
+
 .PHONY: setup
 setup: $(VENV)/.run ## Install what a benchmark needs into .venv
 
-# uv checks every hash, as pip does, and unpacks the collections in seconds instead of a minute.
-$(BIN)/uv: requirements/uv.txt
+# What a next step calls what was typed.
+inventory benchmark report cleanup: export PI_SPEEDUP_BY_MAKE := 1
+
+.PHONY: inventory
+inventory: $(VENV)/.run ## Write inventory/hosts.yml: make inventory ARGS="--server pi@192.168.1.101"
+	@$(RUN) pi_speedup inventory $(ARGS)
+
+.PHONY: benchmark
+benchmark: $(VENV)/.run ## Measure the Pis of inventory/: make benchmark ARGS="-K -e benchmark_rounds=9"
+	@$(BIN)/ansible-playbook benchmark.yml $(ARGS)
+
+.PHONY: report
+report: $(VENV)/.run ## Make the report of the latest run anew: make report ARGS="-e benchmark_run_id=ID"
+	@$(BIN)/ansible-playbook report.yml $(ARGS)
+
+.PHONY: cleanup
+cleanup: $(VENV)/.run ## Remove all that a benchmark left in the cluster
+	@$(BIN)/ansible-playbook cleanup.yml $(ARGS)
+
+# For a machine without a network, of the same kind and with the same Python: copy the clone with this folder there.
+.PHONY: wheels
+wheels: $(BIN)/python ## Fetch into wheels/ what `make setup` and `make demo` install
+	mkdir -p wheels
+	env -u PIP_NO_INDEX -u PIP_FIND_LINKS $(RUN) pip download --quiet --disable-pip-version-check --require-hashes --dest wheels --requirement requirements/uv.txt
+	env -u PIP_NO_INDEX -u PIP_FIND_LINKS $(RUN) pip download --quiet --disable-pip-version-check --require-hashes --no-deps --dest wheels --requirement requirements/lab.txt
+	env -u PIP_NO_INDEX -u PIP_FIND_LINKS $(RUN) pip download --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: --dest wheels --requirement requirements/collection.txt
+
+$(BIN)/python:
 	@"$(PYTHON)" -c 'import sys; sys.exit("pi-speedup needs Python 3.11 or later, and %s is %s. Next: make PYTHON=python3.11 ..." % (sys.executable, sys.version.split()[0]) if sys.version_info < (3, 11) else 0)'
+	@"$(PYTHON)" -c 'import ensurepip' 2> /dev/null || { echo "$(PYTHON) cannot make a venv: it has no ensurepip. Next: sudo apt install python3-venv, then make setup" >&2; exit 1; }
 	"$(PYTHON)" -m venv $(VENV)
-	$(RUN) pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/uv.txt
-	touch $@
+	$(RUN) pip uninstall --quiet --yes setuptools 2> /dev/null  # Which Python 3.11 puts there.
 
 # Lets `python -m pi_speedup` find src/. The path is relative: a .pth file is read in the locale's encoding, and this
 # folder's path may hold letters that it lacks.
-$(VENV)/.path: $(BIN)/uv
+$(VENV)/.path: | $(BIN)/python
 	$(BIN)/python -c 'import os, pathlib, sysconfig; site = sysconfig.get_path("purelib"); pathlib.Path(site, "pi_speedup.pth").write_text(os.path.relpath("src", site) + "\n", encoding="utf-8")'
 	touch $@
 
-$(VENV)/.run: requirements/run.txt $(BIN)/uv $(VENV)/.path
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements/run.txt
+$(VENV)/.collection: requirements/collection.txt requirements/collection.py | $(BIN)/python
+	$(BIN)/python requirements/collection.py
 	touch $@
 
-$(VENV)/.dev: requirements/dev.txt $(BIN)/uv $(VENV)/.path
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements/dev.txt
+# uv checks every hash, as pip does, in seconds instead of minutes. It is larger than most of what it installs, so it
+# stays only where it is wanted (requirements/dev.in).
+define install
+	uv=$$(mktemp -d); trap 'rm -rf -- "$$uv"' EXIT; \
+	$(RUN) pip install --quiet --disable-pip-version-check --no-compile --require-hashes --target "$$uv" --requirement requirements/uv.txt && \
+	"$$uv/bin/uv" pip install --quiet $(WHEELS:%=--no-index --find-links %) --python $(BIN)/python --require-hashes --requirement $< \
+	  || { echo "$< cannot be installed: the lines above say why. Next: make setup again where https://pypi.org is reached; without a network, see docs/offline.md" >&2; exit 1; }
+endef
+
+$(VENV)/.run: requirements/run.txt requirements/uv.txt $(VENV)/.path $(VENV)/.collection
+	$(install)
+	touch $@
+
+$(VENV)/.lab: requirements/lab.txt requirements/uv.txt $(VENV)/.path $(VENV)/.collection
+	$(install)
 	touch $@ $(VENV)/.run
+
+$(VENV)/.dev: requirements/dev.txt requirements/uv.txt $(VENV)/.path $(VENV)/.collection
+	$(install)
+	touch $@ $(VENV)/.lab $(VENV)/.run
 
 .PHONY: demo
 demo: lab-up ## Measure three virtual Pis against one, from nothing to the speedup
@@ -62,19 +112,19 @@ demo: lab-up ## Measure three virtual Pis against one, from nothing to the speed
 	@echo "End the lab:          make lab-down"
 
 .PHONY: lab-up
-lab-up: $(VENV)/.dev ## Start the lab, unless it runs: real Kubernetes with three virtual Pis
+lab-up: $(VENV)/.lab ## Start the lab, unless it runs: real Kubernetes with three virtual Pis
 	$(RUN) virtual_cluster status --dir "$(LAB)" > /dev/null 2>&1 || $(RUN) virtual_cluster up --pis 3 --cpus 0.5 --dir "$(LAB)"
 
 .PHONY: lab-down
-lab-down: $(VENV)/.dev ## End the lab and remove all of it
+lab-down: $(VENV)/.lab ## End the lab and remove all of it
 	$(RUN) virtual_cluster down --dir "$(LAB)"
 
 .PHONY: containers-up
-containers-up: $(VENV)/.dev ## Start three Pis one can log in to, as containers: needs Docker
+containers-up: $(VENV)/.lab ## Start three Pis one can log in to, as containers: needs Docker
 	$(RUN) virtual_cluster containers up --dir "$(CONTAINERS)"
 
 .PHONY: containers-down
-containers-down: $(VENV)/.dev ## Remove those Pis
+containers-down: $(VENV)/.lab ## Remove those Pis
 	$(RUN) virtual_cluster containers down --dir "$(CONTAINERS)"
 
 .PHONY: test
@@ -84,7 +134,7 @@ test: $(VENV)/.dev ## Prove all of it: linters, unit tests, tests on virtual Pis
 	done
 
 # What people run, and the rig; tests may be careless.
-PYTHON_CODE := src files roles callback_plugins filter_plugins virtual_cluster benchmarks conftest.py
+PYTHON_CODE := src files roles callback_plugins filter_plugins virtual_cluster benchmarks requirements conftest.py
 # The oldest whose Jobs have backoffLimitPerIndex by default, and the newest that there is a schema for.
 KUBERNETES_VERSIONS := 1.29 1.37
 # - An image is pulled before the first trial, and the same one is meant in all of them: never Always.
@@ -102,9 +152,9 @@ lint: $(VENV)/.dev ## Run the linters
 	$(BIN)/zizmor --offline --quiet --persona pedantic .github
 	@echo bandit; $(RUN) bandit --quiet --severity-level medium --exclude '*/tests/*' --recursive $(PYTHON_CODE) 2>&1 \
 	  | { grep -v 'nosec encountered .* but no failed test' || true; }
-	git ls-files -z | xargs -0 $(RUN) detect_secrets.pre_commit_hook --exclude-files '^requirements/.*[.]txt$$|go[.]sum$$'
+	git ls-files -z | xargs -0 $(RUN) detect_secrets.pre_commit_hook --exclude-files '^requirements/.*[.]txt$$|go[.]sum$$|image-inspect[.]txt$$'
 	@echo kubernetes-validate, kube-score; manifests=$$(mktemp); trap 'rm -f -- "$$manifests"' EXIT; \
-	PYTHONPATH=src:. $(RUN) tests.manifests | cat - files/rbac.yml > "$$manifests"; \
+	PYTHONPATH=src:. $(RUN) tests.manifests > "$$manifests"; \
 	$(RUN) kubernetes_validate --strict --quiet $(KUBERNETES_VERSIONS:%=-k %) "$$manifests"; \
 	if command -v go > /dev/null; then \
 	  go run github.com/zegl/kube-score/cmd/kube-score@v1.20.0 score --output-format ci --exit-one-on-warning $(KUBE_SCORE_EXCEPTIONS) "$$manifests" \
@@ -116,15 +166,26 @@ lint: $(VENV)/.dev ## Run the linters
 # Not a part of lint: it asks a database on the internet.
 .PHONY: audit
 audit: $(VENV)/.dev ## Ask PyPI which of the pinned packages have known vulnerabilities
-	$(RUN) pip_audit --strict --disable-pip --require-hashes --progress-spinner off --requirement requirements/run.txt --requirement requirements/dev.txt
+	$(RUN) pip_audit --strict --disable-pip --require-hashes --progress-spinner off --requirement requirements/run.txt --requirement requirements/lab.txt --requirement requirements/dev.txt --requirement requirements/collection.txt
+
+# Before each commit. `make lint` looks at all of it.
+.PHONY: check
+check: $(VENV)/.dev ## Run what is quick: the linters on what changed, and the unit tests
+	$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy && PYTHONPATH=src $(BIN)/lint-imports > /dev/null
+	changed() { { git diff --name-only -z --diff-filter=d HEAD -- "$$@"; git ls-files -z --others --exclude-standard -- "$$@"; }; }; \
+	changed '*.yml' '*.yaml' | xargs -0 -r $(RUN) yamllint --strict; \
+	changed '*.yml' | xargs -0 -r $(RUN) ansiblelint --offline --strict; \
+	changed | xargs -0 -r $(RUN) detect_secrets.pre_commit_hook --exclude-files '^requirements/.*[.]txt$$|go[.]sum$$|image-inspect[.]txt$$'
+	$(MAKE) --no-print-directory unit
 
 .PHONY: generate
-generate: $(VENV)/.dev ## Write anew what is made from the models: a role's argument_specs, the report's JSON Schema
+generate: $(VENV)/.dev ## Write anew what is made: a role's argument_specs, the report's JSON Schema, docs/faults.md
 	PYTHONPATH=src $(RUN) pi_speedup.generate
+	$(RUN) tests.faults
 
 .PHONY: unit
 unit: $(VENV)/.dev ## Run the unit tests, the lab's own included
-	$(RUN) pytest -n 2 tests/unit virtual_cluster/tests/unit
+	$(RUN) pytest -n 2 --dist loadgroup tests/unit virtual_cluster/tests/unit
 
 # `make unit` takes 500 of the same kind, always the same ones. What fails prints a line that repeats it.
 .PHONY: fuzz
@@ -167,10 +228,13 @@ container-tests: kubernetes ## Run the tests that need Pis one can log in to: Do
 proofs: kubernetes ## Kill a run at thirty moments, restart the control plane under it, start two at once: half an hour
 	PROOFS=1 $(RUN) pytest tests/lab/test_kill.py tests/lab/test_restarts.py tests/lab/test_two_operators.py tests/lab/test_compare.py
 
-# Four at a time, each with a lab of its own. What failed begins with the line that repeats it.
+# Four at a time, each with a lab of its own; on containers, which have SSH and Docker, one by one. What failed begins
+# with the line that repeats it.
 .PHONY: chaos
-chaos: kubernetes ## Let anything happen to 200 runs, at random; CHAOS="17 23" for these seeds: an hour
-	CHAOS="$${CHAOS:-$$(seq -s ' ' 200)}" $(RUN) pytest -n 4 --junitxml=chaos.xml tests/lab/test_chaos.py
+chaos: CHAOS_KIND ?= lab
+chaos: kubernetes ## Let anything happen to 200 runs, at random; CHAOS="17 23" for these seeds: an hour; CHAOS_KIND=containers
+	CHAOS_KIND=$(CHAOS_KIND) CHAOS="$${CHAOS:-$$(seq -s ' ' $(if $(filter containers,$(CHAOS_KIND)),40,200))}" \
+	  $(RUN) pytest -n $(if $(filter containers,$(CHAOS_KIND)),1,4) --junitxml=chaos.xml tests/lab/test_chaos.py
 
 .PHONY: overhead
 overhead: KIND ?= lab
@@ -208,11 +272,14 @@ front-page: $(VENV)/.dev ## Make the picture of the READMEs, docs/report.png, fr
 simulations: $(VENV)/.dev ## Simulate 100,000 runs: does the interval cover, do the checks see: half an hour
 	$(BIN)/python benchmarks/simulations.py
 
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --custom-compile-command "make pins"
+
 .PHONY: pins
-pins: $(BIN)/uv ## Resolve the pins of requirements/ anew
-	for name in uv run dev; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make pins" \
-	  --output-file requirements/$$name.txt requirements/$$name.in; done
+pins: $(VENV)/.dev ## Resolve the pins of requirements/ anew
+	for name in uv dev; do $(COMPILE) --output-file requirements/$$name.txt requirements/$$name.in; done
+	for name in run lab; do $(COMPILE) --constraint requirements/dev.txt --output-file requirements/$$name.txt requirements/$$name.in; done
+	$(COMPILE) --no-deps --output-file requirements/collection.txt requirements/collection.in
 
 # Not what merely bears the name: a folder is a venv if it holds pyvenv.cfg.
 .PHONY: clean

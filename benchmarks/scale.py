@@ -50,8 +50,7 @@ def run_once(pis: int) -> tuple[float, float]:
             assert program.count(_READS_ITS_OPTIONS) == 1
             worker = Path(folder) / "resting_worker.py"
             worker.write_text(program.replace(_READS_ITS_OPTIONS, _READS_ITS_OPTIONS + _RESTS))
-            # The one that the plan names, and the one that is run.
-            workers = {"run_plan_worker_path": worker, "measure_worker_path": worker}
+            workers = {"_run_plan_worker": worker}
             start = time.perf_counter()
             outcome = lab.play("benchmark.yml", benchmark_warm_up="false", **workers)
             wall = time.perf_counter() - start

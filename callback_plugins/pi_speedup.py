@@ -22,6 +22,7 @@ author: pi-speedup contributors
 """
 
 import contextlib
+import dataclasses
 import importlib
 import os
 import sys
@@ -29,16 +30,24 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from ansible import constants
+from ansible import constants, context
 from ansible.playbook.block import Block
 from ansible.plugins.callback.default import CallbackModule as Default
+from ansible.template import Templar
 
 # Plugins are loaded by path: the package beside them is not importable by itself.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
+from pi_speedup import start
 from pi_speedup.codes import Code
-from pi_speedup.measure.signals import Handover, end_workers_with_this_process
-from pi_speedup.problem import Problem
+from pi_speedup.measure.signals import (
+    Handover,
+    end_workers_with_this_process,
+    raise_swallowed_interrupts_again,
+)
+from pi_speedup.problem import Problem, ProblemError
+from pi_speedup.remote import VARIABLES, Remote, typable
+from pi_speedup.store import RunStore
 from pi_speedup.text import one_line
 
 _LONGEST_LINE = 2000
@@ -47,7 +56,13 @@ _LONGEST_LINE = 2000
 _IMPORTED_FOR = {
     "run_plan_open": ("pi_speedup.plan.opening",),
     "pi_host_look": ("pi_speedup.pi.fitness", "pi_speedup.pi.ssh"),
-    "cluster_prepare": ("pi_speedup.kube.job",),
+    "cluster_look": ("pi_speedup.kube.follow.job",),
+}
+# Variables that lead to a Pi, and the options of the command line that count where they are not set.
+_OF_SSH = {
+    "ansible_ssh_private_key_file": "private_key_file",  # pragma: allowlist secret
+    "ansible_ssh_common_args": "ssh_common_args",
+    "ansible_ssh_extra_args": "ssh_extra_args",
 }
 _SAY_IT_THEMSELVES = ("fail", "ansible.builtin.fail", "assert", "ansible.builtin.assert")
 _SHOW_MESSAGES = ("debug", "ansible.builtin.debug")
@@ -93,6 +108,8 @@ class CallbackModule(Default):
         super().__init__()
         self._failures: dict[str, None] = {}
         self._handover: Handover | None = None
+        self._play: Any = None
+        self._run: RunStore | None = None
 
     @property
     def _names(self) -> bool:
@@ -103,10 +120,12 @@ class CallbackModule(Default):
         return bool(self._display.verbosity >= 3)
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
-        """Make the output safe, and leave no worker alone."""
+        """Make the output safe, leave no worker alone, and lose no Ctrl-C."""
         end_workers_with_this_process()
+        raise_swallowed_interrupts_again()
         for name in ("stdout", "stderr"):
-            stream = getattr(sys, name)
+            # None if who started Ansible has closed it.
+            stream = getattr(sys, name) or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
             with contextlib.suppress(AttributeError, OSError):
                 stream.reconfigure(line_buffering=True)
             setattr(sys, name, _Tolerant(stream))
@@ -140,12 +159,15 @@ class CallbackModule(Default):
     def v2_runner_on_ok(self, result: Any) -> None:
         """Show what a debug task says, warnings and changes."""
         self._ended(result)
+        if result.task.action == "run_plan_open":
+            self._run = RunStore(Path(result.result["dir"]))
         if self._all:
             super().v2_runner_on_ok(result)
             return
         self._handle_warnings(result.result)
         if result.task.action in _SHOW_MESSAGES:
-            self._display.display(_message(result.result))
+            # A report has the steps of its trials, which name a Pi only.
+            self._display.display(self._typable(_message(result.result)))
         elif result.result.get("changed"):
             host = result.host.get_name()
             where = "" if host == "localhost" else f"{host}: "
@@ -175,7 +197,7 @@ class CallbackModule(Default):
                 code=Code.SSH_UNREACHABLE,
                 subject=host,
                 what=f"unreachable ({said})",
-                next_step=f"ansible -m ping {host}",
+                next_step=f"ssh {host}",
             )
             self._failures[str(problem)] = None
         if self._all:
@@ -232,7 +254,42 @@ class CallbackModule(Default):
             super().v2_playbook_on_stats(stats)
         sys.stdout.flush()
         for line in self._failures:
-            self._display.display(line, color=constants.COLOR_ERROR, stderr=True)
+            self._display.display(self._typable(line), color=constants.COLOR_ERROR, stderr=True)
+
+    def _handle_warnings(self, res: Any) -> None:
+        """Show a task's warnings, with commands that can be typed."""
+        current = self._current_task_result
+        if res.pop("warnings", None) and current:
+            for warning in current.warnings or ():
+                event = dataclasses.replace(warning.event, msg=self._typable(warning.event.msg))
+                self._display._warning(dataclasses.replace(warning, event=event))
+        super()._handle_warnings(res)
+
+    def _typable(self, line: str) -> str:
+        """Return a line of which each `ssh NAME` and each `ansible-playbook DOOR.yml` can be typed here."""
+        line = start.typable(line, sys.argv)
+        if "ssh " not in line or self._play is None:
+            return line
+        manager, loader = self._play.get_variable_manager(), self._play.get_loader()
+        remotes: dict[str, Remote] = {}
+        # A line may call a Pi by its node's name, the inventory by another.
+        called: dict[str, str] = {}
+        with contextlib.suppress(ProblemError):
+            nodes = self._run.nodes() if self._run else None
+            called = {node.inventory_name: node.name for node in nodes.nodes} if nodes else {}
+        # Not only those of the play that failed, which may be this machine's.
+        for host in manager._inventory.get_hosts("all", ignore_limits=True, ignore_restrictions=True):
+            names = {host.name, called.get(host.name, host.name)}
+            if not any(f"ssh {name}" in line for name in names):
+                continue
+            variables = manager.get_vars(play=self._play, host=host, include_hostvars=False)
+            templar = Templar(loader, variables)
+            known = {name: context.CLIARGS.get(option) for name, option in _OF_SSH.items()}
+            known["ansible_user"] = context.CLIARGS.get("remote_user") or constants.DEFAULT_REMOTE_USER
+            known |= {name: templar.template(variables[name]) for name in VARIABLES if name in variables}
+            if variables.get("ansible_connection") != "local":
+                remotes |= dict.fromkeys(names, Remote.of(host.name, known))
+        return typable(line, remotes)
 
     def _lines(self, result: Any) -> list[str]:
         message = _message(result.result)

@@ -22,10 +22,15 @@ def copy_work_tree(folder: Path) -> Path:
 
 def make(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run make there as a user does who has set up nothing, and return what came of it."""
+    return typed(folder, "make", *words)
+
+
+def typed(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command there as a user does, without what the tests' own make has set."""
     theirs = ("MAKE", "MFLAGS", "ANSIBLE_", "KUBECONFIG", "VIRTUAL_ENV", "PYTHON")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(theirs)}
     return subprocess.run(
-        ["make", *words],
+        words,
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,

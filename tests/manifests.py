@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import yaml
 
-from pi_speedup.kube.manifest import job_manifest, namespace_manifest, owner_manifest, policy_manifest
-from pi_speedup.kube.owned import Place
+from pi_speedup.kube.follow.manifest import job_manifest, render
+from pi_speedup.kube.owned.documents import Document
+from pi_speedup.kube.owned.owned import Place, owner_reference
 from pi_speedup.model.plan import Cell, Plan, Slot
 from pi_speedup.model.settings import Settings
 
@@ -18,6 +20,7 @@ JOB = (PROJECT / "roles/measure/templates/job.yml.j2").read_text(encoding="utf-8
 NAMESPACE = (PROJECT / "roles/cluster/templates/namespace.yml.j2").read_text(encoding="utf-8")
 OWNER = (PROJECT / "roles/cluster/templates/owner.yml.j2").read_text(encoding="utf-8")
 POLICY = (PROJECT / "roles/cluster/templates/network_policy.yml.j2").read_text(encoding="utf-8")
+RBAC = (PROJECT / "roles/rbac/templates/rbac.yml.j2").read_text(encoding="utf-8")
 WORKER = (PROJECT / "files/pi_worker.py").read_text(encoding="utf-8")
 PIS = ("pi-1", "pi-2", "pi-3")
 RUN_ID = "20261124-071530-3fa2"
@@ -33,7 +36,7 @@ def make_plan(
 ) -> Plan:
     """Return a plan whose only cell is a Job on all Pis, in a warm-up round and three more."""
     together = f"together-{len(pis)}"
-    cell = Cell(name=together, kind="job", pis=pis, processes_per_pi=processes, samples_per_process=samples)
+    cell = Cell(name=together, kind="job", pis=pis, processes_per_pi=processes, amount_per_process=samples)
     return Plan(
         run_id=run_id,
         made_at="2026-11-24T07:15:30Z",
@@ -64,23 +67,36 @@ def job(plan: Plan | None = None, *, attempt: int = 1, program: str = WORKER) ->
 
 def namespace(place: Place) -> Any:
     """Return our namespace."""
-    return namespace_manifest(NAMESPACE, place)
+    return render(NAMESPACE, _cluster_namespace=place.namespace)
 
 
 def owner(place: Place) -> Any:
     """Return the ConfigMap that owns our objects."""
-    return owner_manifest(OWNER, place)
+    return render(OWNER, _cluster_namespace=place.namespace)
 
 
 def policy(place: Place, owner_uid: str = "uid-of-the-owner") -> Any:
-    """Return the NetworkPolicy of our pods."""
-    return policy_manifest(POLICY, place, owner_uid)
+    """Return the NetworkPolicy of our pods, with its owner."""
+    manifest = render(POLICY, _cluster_namespace=place.namespace)
+    return {
+        **manifest,
+        "metadata": {**manifest["metadata"], "ownerReferences": [owner_reference(place, owner_uid)]},
+    }
+
+
+def rights(place: Place) -> tuple[Document, ...]:
+    """Return the objects that rbac.yml grants."""
+    # YAML, not HTML.
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # nosec B701
+    text = environment.from_string(RBAC).render(_rbac_namespace=place.namespace)
+    return tuple(map(Document, yaml.safe_load_all(text)))
 
 
 def all_manifests() -> list[Any]:
     """Return one of each kind that a benchmark creates, of the Job one with several processes too."""
     place = Place("pi-speedup")
-    return [namespace(place), owner(place), policy(place), job(), job(make_plan(processes=4))]
+    granted = [each.manifest for each in rights(place)]
+    return [namespace(place), owner(place), policy(place), job(), job(make_plan(processes=4)), *granted]
 
 
 if __name__ == "__main__":

@@ -24,6 +24,9 @@ class Code(StrEnum):
     INVENTORY_GROUPS = "PS-111"
     PI_NAMED_TWICE = "PS-112"
     PI_NOT_A_NODE_NAME = "PS-113"
+    INVENTORY_IS_THE_SAMPLE = "PS-114"
+    ANSIBLE_SETTINGS_OF_OTHERS = "PS-121"
+    NOT_INSTALLED = "PS-122"
 
     # A Pi, as it is reached over SSH.
     SSH_UNREACHABLE = "PS-201"
@@ -31,6 +34,7 @@ class Code(StrEnum):
     SSH_HOST_KEY_CHANGED = "PS-203"
     SSH_DENIED = "PS-204"
     SSHPASS_MISSING = "PS-205"
+    SSH_FILES_HERE = "PS-206"
     SUDO_ASKS = "PS-211"
     SUDO_DENIED = "PS-212"
     SUDO_FORBIDDEN = "PS-213"
@@ -43,6 +47,7 @@ class Code(StrEnum):
     PI_32_BIT = "PS-222"
     PI_CLOCK_OFF = "PS-223"
     PI_THROTTLED = "PS-224"
+    PI_DISK_READ_ONLY = "PS-225"
 
     # A Pi, as Kubernetes knows it.
     NODE_NOT_READY = "PS-301"
@@ -71,6 +76,7 @@ class Code(StrEnum):
     OBJECT_OF_OTHERS = "PS-412"
     NAMESPACE_RULE = "PS-413"
     NAMESPACE_GOING = "PS-414"
+    WEBHOOK_AWAY = "PS-415"
     CLAIMED_BY_ANOTHER_RUN = "PS-421"
     CLAIM_LOST = "PS-422"
     KUBECONFIG_MISSING = "PS-431"

@@ -9,50 +9,30 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
 from pi_speedup.model.report import Report
+from pi_speedup.model.run import Door
 from pi_speedup.model.settings import PREFIX, Settings, allowed, default_words
 
 PROJECT = Path(__file__).resolve().parents[2]
 _HEAD = "# Made from src/pi_speedup/model/settings.py by `make generate`.\n"
 
-_WORKER_PATH = {
-    "description": "The program that trials run, on the control host.",
-    "type": "path",
-    "required": True,
-}
 # What the playbook passes in: no settings.
 _INPUTS: dict[str, Any] = {
     "run_plan_door": {
-        "description": "What the run is opened for.",
+        "description": "What is opened.",
         "type": "str",
-        "choices": ["benchmark", "cleanup", "preload", "rbac", "report"],
+        "choices": list(get_args(Door)),
         "required": True,
     },
-    **{
-        f"run_plan_{group}": {
-            "description": f"The Pis of the inventory's group C({group}); null where there is no such group.",
-            "type": "list",
-            "elements": "str",
-            "required": True,
-        }
-        for group in ("pis", "base", "server", "agent")
-    },
-    "run_plan_limit": {
-        "description": "What was given with C(--limit), or an empty text.",
-        "type": "str",
+    "run_plan_groups": {
+        "description": "The hosts of each group of the inventory.",
+        "type": "dict",
         "required": True,
     },
-    "run_plan_reached": {
-        "description": "The hosts that it leaves.",
-        "type": "list",
-        "elements": "str",
-        "required": True,
-    },
-    "run_plan_worker_path": _WORKER_PATH,
 }
 
 
@@ -73,16 +53,16 @@ def argument_specs() -> str:
         "main": {
             "short_description": "The settings are valid and the run has its folder",
             "description": [
-                "These are all the settings of C(benchmark.yml), C(cleanup.yml) and C(report.yml).",
+                "These are all the settings of C(benchmark.yml) and the other playbooks.",
                 "Set them in the inventory or with C(-e). The role checks them itself, in one line.",
-                "Its result C(run_plan_run) tells the playbook the run's name, folder and kubeconfig.",
+                "Writes C(run.json), which all other roles read: the run's folder, kubeconfig and Pis.",
+                "C(run_plan_run) has C(dir), the folder of this file, and what the plays' hosts depend on.",
             ],
             "options": options | _INPUTS,
         },
         "seal": {
             "short_description": "C(plan.json) lists what will be measured, and is shown",
             "description": ["Runs after C(main). A plan that is there already stays as it is."],
-            "options": {"run_plan_worker_path": dict(_WORKER_PATH)},
         },
     }
     return (

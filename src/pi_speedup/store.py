@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
-import tempfile
+import errno
+import re
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from pi_speedup.codes import Code
-from pi_speedup.model.base import AnyModel, Model, load
+from pi_speedup.files import UnfitFileError, is_there, make_private_folder, read_file, write_file
+from pi_speedup.model.base import MAX_FILE_BYTES, RUN_ID, AnyModel, Model, load
 from pi_speedup.model.host import AFTER, BEFORE, Host, HostLook, HostState, When
 from pi_speedup.model.node import Nodes
+from pi_speedup.model.owner import Owners
 from pi_speedup.model.plan import Plan
+from pi_speedup.model.run import Run
 from pi_speedup.model.trial import Trial
 from pi_speedup.problem import Problem, ProblemError, refuse
 from pi_speedup.text import one_line
 
+RUN_FILE = "run.json"
 # The folder, within a run's, for what must not outlive the run.
 PRIVATE = "private"
+OWNER = "owner.json"
 # A longer log is kept up to here, and says so.
 MAX_LOG_BYTES = 262_144
+_FROM_A_COPY = "take it from a copy of the run, or move a trial out of the folder and measure it anew"
 
 
 class RunStore:
@@ -34,17 +40,26 @@ class RunStore:
         self.folder = folder
 
     @property
+    def has_run(self) -> bool:
+        """Whether it tells what opening it found out."""
+        return self._has(RUN_FILE)
+
+    def run(self) -> Run:
+        """Return what opening it found out."""
+        return self.read(Run, RUN_FILE)
+
+    @property
     def has_plan(self) -> bool:
         """Whether the plan is sealed."""
         return self._has("plan.json")
 
     def plan(self) -> Plan:
         """Return the sealed plan."""
-        return self._read(Plan, "plan.json")
+        return self.read(Plan, "plan.json")
 
     def nodes(self) -> Nodes | None:
         """Return the Pis as the cluster described them, None if it was not asked."""
-        return self._read(Nodes, "nodes.json") if self._has("nodes.json") else None
+        return self.read(Nodes, "nodes.json") if self._has("nodes.json") else None
 
     def hosts(self, pis: Iterable[str]) -> tuple[Host, ...]:
         """Return the Pis as they were before and after, in the order given; none where none was looked at."""
@@ -92,8 +107,8 @@ class RunStore:
         plan = self.plan()
         seal, slots = plan.sha256, frozenset(plan.slots)
         found = []
-        for path in sorted((self.folder / "trials").glob("*.json")):
-            trial = self._read(Trial, f"trials/{path.name}")
+        for path in self._json_in("trials"):
+            trial = self.read(Trial, f"trials/{path.name}")
             where = str(path)
             if trial.run_id != plan.run_id or trial.plan_sha256 != seal:
                 raise refuse(
@@ -112,6 +127,29 @@ class RunStore:
                 )
             found.append(trial)
         return tuple(sorted(found, key=lambda trial: (trial.slot.round, trial.slot.position, trial.attempt)))
+
+    @property
+    def is_reported(self) -> bool:
+        """Whether report.json is as new as each file that a report is made of: a run may end in between."""
+        names = [name for name in ("plan.json", "nodes.json") if self._has(name)]
+        paths = [self.folder / name for name in names] + self._json_in("trials") + self._json_in("hosts")
+        report = self.folder / "report.json"
+        try:
+            last = max((path.lstat().st_mtime_ns for path in paths), default=0)
+            return is_there(report) and report.lstat().st_mtime_ns >= last
+        except OSError as error:
+            raise _unreadable(report, error) from None
+
+    def owners(self, namespace: str) -> tuple[str, ...]:
+        """Return the uids of the ConfigMaps of a namespace that are known from here."""
+        known = self.read(Owners, OWNER) if self._has(OWNER) else None
+        return known.uids if known and known.namespace == namespace else ()
+
+    def note_owner(self, namespace: str, uid: str) -> None:
+        """Keep the uid of the ConfigMap that owns what is in this namespace, beside those known of it."""
+        known = self.owners(namespace)
+        if uid not in known:
+            self.write({OWNER: Owners(namespace=namespace, uids=(*known, uid))})
 
     def seal(self, plan: Plan) -> None:
         """Write the plan, which is never changed again."""
@@ -132,9 +170,9 @@ class RunStore:
                 Code.RUN_PLAN_GONE,
                 str(self.folder),
                 "its plan is gone: someone moved or removed it while it measured",
-                "put it back and go on with this benchmark_run_id, or begin a new run",
+                "put it back, then run again; or begin a new run",
             )
-        if (self.folder / f"trials/{trial.name}.json").exists():
+        if self._has(f"trials/{trial.name}.json"):
             raise refuse(
                 Code.RUN_WRITTEN_BY_ANOTHER,
                 trial.name,
@@ -147,96 +185,123 @@ class RunStore:
     def write(self, files: Mapping[str, Model | str | bytes]) -> list[str]:
         """Write files (path relative to the folder -> content); return the paths that changed.
 
-        A reader, or a crash at any moment, sees the old content or the new, never a part.
+        A reader, or a crash at any moment, sees the old content or the new, never a part. What is there
+        already is replaced only if it is a run's: it lies beside a plan, or its content is of the same kind.
         """
-        return [name for name, content in files.items() if self._write_one(name, _as_bytes(content))]
+        return [name for name, content in files.items() if self._write_one(name, content)]
 
     def link_as_latest(self) -> None:
-        """Let the link `latest`, beside the folder, point to it; an older link is replaced in one step."""
+        """Let the link `latest`, beside the folder, point to it; an older link is replaced in one step.
+
+        One that was not made here stays: it leads out of the folder, or to what is not a run's.
+        """
         link = self.folder.parent / "latest"
-        if link.exists() and not link.is_symlink():
-            raise refuse(
-                Code.FILE_IN_THE_WAY,
-                str(link),
-                "not a link",
-                "move it away, or choose another benchmark_runs_dir",
-            )
-        fresh = self.folder.parent / f".latest.{os.getpid()}"
+        fresh = link.with_name(f".latest.{secrets.token_hex(8)}")
         with _named(link):
-            fresh.unlink(missing_ok=True)
+            if is_there(link) and not _leads_to_a_run(link):
+                raise _in_the_way(link, "not a link to a run", "choose another benchmark_runs_dir")
             fresh.symlink_to(self.folder.name)
-            fresh.replace(link)
+            try:
+                fresh.replace(link)
+            except OSError:
+                fresh.unlink()
+                raise
 
     def _has(self, name: str) -> bool:
-        try:
-            return (self.folder / name).exists()
-        except OSError as error:
-            raise _unreadable(self.folder / name, error) from None
-
-    def _read(self, model: type[AnyModel], name: str) -> AnyModel:
         path = self.folder / name
         try:
-            data = path.read_bytes()
+            path.lstat()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            # A file where a folder of the run should be is not as good as an empty one.
+            if isinstance(error, NotADirectoryError) and path.parent == self.folder:
+                return False
+            raise _unreadable(path, error) from None
+        return True
+
+    def _json_in(self, name: str) -> list[Path]:
+        """Return what a folder has whose name ends in .json, in the order of names; [] if it is not there."""
+        folder = self.folder / name
+        if not self._has(name):
+            return []
+        try:
+            return sorted(path for path in folder.iterdir() if path.name.endswith(".json"))
+        except OSError as error:
+            raise _unreadable(folder, error) from None
+
+    def read(self, model: type[AnyModel], name: str) -> AnyModel:
+        """Return a file of the folder."""
+        path = self.folder / name
+        try:
+            data = read_file(path, MAX_FILE_BYTES)
         except FileNotFoundError:
             raise refuse(
                 Code.RUN_MISSING, str(path), "missing", "name a run with benchmark_run_id, or measure first"
             ) from None
+        except UnfitFileError as error:
+            raise refuse(Code.FILE_SPOILT, one_line(path), str(error.strerror), _FROM_A_COPY) from None
         except OSError as error:
             raise _unreadable(path, error) from None
         try:
             return load(model, data, str(path))
         except ProblemError as error:
-            step = "take it from a copy of the run, or move a trial out of the folder and measure it anew"
-            raise refuse(Code.FILE_SPOILT, error.problem.subject, error.problem.what, step) from None
+            raise refuse(Code.FILE_SPOILT, error.problem.subject, error.problem.what, _FROM_A_COPY) from None
 
     def look(self, pi: str, when: When) -> HostLook | None:
         """Return what was seen of a Pi, None if it was not looked at."""
         name = f"hosts/{pi}.{when}.json"
-        return self._read(HostLook, name) if self._has(name) else None
+        return self.read(HostLook, name) if self._has(name) else None
 
     def _state(self, pi: str, when: When) -> HostState | None:
         look = self.look(pi, when)
         return look.state if look else None
 
-    def _write_one(self, name: str, content: bytes) -> bool:
+    def _write_one(self, name: str, content: Model | str | bytes) -> bool:
         relative = PurePosixPath(name)
         if relative.is_absolute() or ".." in relative.parts or not relative.parts:
             raise refuse(Code.MISTAKE_IN_THIS_PROGRAM, name, "not a path inside the run's folder")
-        target = self.folder / relative
+        target, data = self.folder / relative, _as_bytes(content)
         with _named(target):
-            if target.is_file() and target.read_bytes() == content:
+            if is_there(target) and self._holds(target, content, data):
                 return False
-            _make_folder(self.folder.parent)
-            for private in (self.folder, *reversed([self.folder / each for each in relative.parents[:-1]])):
-                _make_folder(private)
-            _replace(target, content)
+            for folder in (self.folder.parent, *reversed([self.folder / each for each in relative.parents])):
+                make_private_folder(folder)
+            write_file(target, data)
         return True
 
-
-def remove_private(folder: Path) -> list[str]:
-    """Remove the folder `private` in folder and in each folder within it; return the paths of the removed.
-
-    A folder that held nothing else goes with it. Links are not followed: `latest` leads to a run that is
-    there under its own name. ProblemError where one cannot be removed.
-    """
-    removed = []
-    for private in [folder / PRIVATE, *sorted(folder.glob(f"*/{PRIVATE}"))]:
-        if private.is_symlink() or private.parent.is_symlink() or not private.is_dir():
-            continue
+    def _holds(self, target: Path, content: Model | str | bytes, data: bytes) -> bool:
+        """Say whether a file holds this already; ProblemError if it is not one that may be replaced."""
         try:
-            shutil.rmtree(private)
-        except OSError as error:
-            raise refuse(
-                Code.KEY_NOT_REMOVED,
-                str(private),
-                f"cannot be removed ({error.strerror}) and may hold a key",
-                "remove it by hand",
-            ) from error
-        removed.append(str(private))
-        with contextlib.suppress(OSError):
-            if private.parent != folder:
-                private.parent.rmdir()
-    return removed
+            found = read_file(target, MAX_FILE_BYTES)
+        except UnfitFileError as error:
+            if error.errno != errno.EFBIG:
+                raise _in_the_way(target, str(error.strerror)) from None
+            found = b""
+        if found == data:
+            return True
+        try:
+            # Beside a plan of ours, what is called as one of a run's files is one.
+            if self.has_plan or not isinstance(content, Model):
+                self.plan()
+            else:
+                load(type(content), found, str(target))
+        except ProblemError:
+            raise _in_the_way(target, "there already, and not a run's") from None
+        return False
+
+
+def owners_in(runs: Path, namespace: str) -> tuple[str, ...]:
+    """Return the uids of the ConfigMaps of a namespace that are known in a folder of runs.
+
+    A folder that cannot be read proves nothing, and is no problem.
+    """
+    found: list[str] = []
+    with contextlib.suppress(OSError):
+        for folder in sorted(runs.iterdir()):
+            with contextlib.suppress(ProblemError):
+                found += () if folder.is_symlink() else RunStore(folder).owners(namespace)
+    return tuple(dict.fromkeys(found))
 
 
 def bounded(log: str | bytes) -> bytes:
@@ -253,13 +318,25 @@ def _as_bytes(content: Model | str | bytes) -> bytes:
 
 
 def _unreadable(path: Path, error: OSError) -> ProblemError:
-    return refuse(Code.FILE_UNREADABLE, one_line(path), f"cannot be read ({error.strerror})", "make it yours")
+    step = "make it yours" if isinstance(error, PermissionError) else _FROM_A_COPY
+    return refuse(Code.FILE_UNREADABLE, one_line(path), f"cannot be read ({error.strerror})", step)
 
 
-def _make_folder(folder: Path) -> None:
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
+def _in_the_way(path: Path, what: str, other: str = "choose another benchmark_run_id") -> ProblemError:
+    return refuse(Code.FILE_IN_THE_WAY, one_line(path), what, f"move it away, or {other}")
+
+
+def _leads_to_a_run(link: Path) -> bool:
+    """Say whether it is a link as link_as_latest makes it; the run may be gone."""
+    if not link.is_symlink():
+        return False
+    name, folder = str(link.readlink()), link.parent / link.readlink()
+    if re.match(RUN_ID, name) is None or name == link.name:
+        return False
+    try:
+        return not is_there(folder) or RunStore(folder).has_plan
+    except ProblemError:
+        return False
 
 
 @contextlib.contextmanager
@@ -267,26 +344,14 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if isinstance(error, ProblemError):
-            raise
-        raise refuse(
-            Code.FILE_NOT_WRITTEN,
-            str(path),
-            f"cannot be written ({error.strerror})",
-            "make room there or give write permission; what was written before is whole",
-        ) from error
+        raise not_written(path, error) from error
 
 
-def _replace(target: Path, content: bytes) -> None:
-    # mkstemp gives mode 0600 from the start: no moment at which others can read.
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+def not_written(path: Path, error: OSError) -> ProblemError:
+    """Return the error of a file that cannot be written."""
+    return refuse(
+        Code.FILE_NOT_WRITTEN,
+        str(path),
+        f"cannot be written ({error.strerror})",
+        "make room there or give write permission; what was written before is whole",
+    )

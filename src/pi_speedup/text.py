@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
 # Long enough for a kubelet's or scheduler's message, short enough for a terminal.
 LINE_LIMIT = 300
+# Linux' two words for it; the programs that it stops repeat them.
+_FULL_DISK = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 
 
 def one_line(text: object, limit: int = LINE_LIMIT) -> str:
@@ -18,8 +21,10 @@ def one_line(text: object, limit: int = LINE_LIMIT) -> str:
     """
     # Bounded before the loop, so that a log of megabytes costs nothing.
     raw = str(text)[: 4 * limit]
-    visible = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in raw)
-    line = " ".join(visible.split())
+    # Most texts are harmless: str.isprintable knows the same categories, and is done in no time.
+    if not raw.isprintable():
+        raw = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in raw)
+    line = " ".join(raw.split())
     return line if len(line) <= limit else line[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
@@ -32,6 +37,11 @@ def innermost(text: object, limit: int) -> str:
     while len(line) > limit and ": " in line:
         line = line.partition(": ")[2]
     return one_line(line, limit)
+
+
+def tells_full_disk(text: str) -> bool:
+    """Say whether a program that failed says of the cause that a disk is full."""
+    return _FULL_DISK.search(text) is not None
 
 
 def to_plain(value: object) -> object:
@@ -56,6 +66,11 @@ def to_plain(value: object) -> object:
     if isinstance(value, Iterable) and not isinstance(value, (bytes, bytearray)):
         return [to_plain(item) for item in value]
     raise ValueError(f"a value of type {type(value).__name__} cannot be written as JSON")
+
+
+def columns(text: str) -> int:
+    """Return how many columns of a terminal a text takes; a letter of East Asia takes two."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def listed(texts: Iterable[object], separator: str = ", ", most: int = 5) -> str:

@@ -9,16 +9,17 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from pi_speedup.catalogue import Catalogue
 from pi_speedup.codes import Code
 from pi_speedup.model.report import Report
 from pi_speedup.problem import Problem
 from pi_speedup.report.build import build_report
 from pi_speedup.report.evidence import Contents
 from pi_speedup.report.page.page import page
-from pi_speedup.report.page.runs import compared_page, history_page
+from pi_speedup.runs.page import compared_page, history_page
 from tests.browser.browser import ADDRESS, CHROMIUM, chromium, look, opened
 from tests.unit.report import factory
-from tests.unit.report.test_run_pages import compared, some_history
+from tests.unit.runs.test_run_pages import compared, some_history
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
 
@@ -48,7 +49,7 @@ RUNS: dict[str, Callable[[], Contents]] = {
 
 
 def _page(contents: Contents, language: str = "en") -> str:
-    return page(build_report(contents), contents.trials, language)
+    return page(build_report(contents), contents.trials, Catalogue(language))
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +71,9 @@ def test_it_is_fit_to_be_shown(browser: Browser, shots: Path, run: str, language
 
 
 PAGES: dict[str, Callable[[str], str]] = {
-    "history": lambda language: history_page(*some_history(), language),
-    "compare": lambda language: compared_page(*compared("before", "starved"), language),
-    "not-comparable": lambda language: compared_page(*compared("before", "short"), language),
+    "history": lambda language: history_page(*some_history(), Catalogue(language)),
+    "compare": lambda language: compared_page(*compared("before", "starved"), Catalogue(language)),
+    "not-comparable": lambda language: compared_page(*compared("before", "short"), Catalogue(language)),
 }
 
 

@@ -41,6 +41,18 @@ def measure_all(made: Plan, store: RunStore) -> Ended:
     return go(made, store, Scripted(made))
 
 
+@pytest.mark.fault(
+    "control host's disk full, at ten sizes",
+    "…/small/x/trials/r000-00-alone.json: cannot be written (No space left on device) "
+    "[PS-701]. Next: make room there or give write permission; what was written before is"
+    " whole",
+    kept="trials; the run goes on once there is room",
+    row="4 KiB",
+)
+@pytest.mark.fault(
+    "control host's disk full, at ten sizes",
+    row=["8 KiB", "12 KiB", "16 KiB", "20 KiB", "24 KiB", "28 KiB", "32 KiB", "36 KiB", "40 KiB"],
+)
 @pytest.mark.parametrize("pages", range(1, 11), ids=lambda pages: f"{4 * pages} KiB")
 def test_on_a_full_disk_nothing_is_lost_and_the_run_goes_on(disk: Path, pages: int) -> None:
     store = RunStore(disk / "x")
@@ -58,6 +70,12 @@ def test_on_a_full_disk_nothing_is_lost_and_the_run_goes_on(disk: Path, pages: i
     assert [trial.slot for trial in store.trials()] == list(MADE.slots)
 
 
+@pytest.mark.fault(
+    "control host's disk read-only",
+    "…/x/plan.json: cannot be written (Read-only file system) [PS-701]. Next: make room "
+    "there or give write permission; what was written before is whole",
+    kept="nothing begun",
+)
 def test_a_disk_that_is_read_only_is_one_line(disk: Path) -> None:
     change(disk, "ro")
     with pytest.raises(
@@ -67,6 +85,7 @@ def test_a_disk_that_is_read_only_is_one_line(disk: Path) -> None:
         measure_all(MADE, RunStore(disk / "x"))
 
 
+@pytest.mark.fault("runs folder behind a link", "survived", kept="all")
 def test_the_runs_may_lie_behind_a_link(disk: Path, tmp_path: Path) -> None:
     (tmp_path / "runs").symlink_to(disk)
     assert measure_all(MADE, RunStore(tmp_path / "runs/x")) == Ended("complete")

@@ -87,6 +87,21 @@ UNFIT = {
 }
 
 
+@pytest.mark.fault("ssh: one of three Pis away", row="SSH server stopped")
+@pytest.mark.fault(
+    "clock 90 s ahead",
+    "pi-2: its clock is 90.0 s (+/- 0.9 s) ahead of the control host's [PS-223]. Next: "
+    "ssh pi-2 timedatectl, and see that NTP is on there (…) and here",
+    kept="nothing begun",
+    row="clock 90 s ahead",
+)
+@pytest.mark.fault(
+    "docker forbidden to the user",
+    "pi-1: permission denied on docker's socket [PS-602]. Next: ssh pi-1 'sudo groupadd "
+    "-f docker && sudo usermod -aG docker $USER' (where it is a snap, then sudo snap restart docker); …",
+    kept="nothing begun",
+    row="Docker's socket closed to the user",
+)
 @pytest.mark.parametrize("fault", UNFIT.values(), ids=UNFIT.keys())
 def test_an_unfit_pi_is_named_before_anything_is_done(cluster: Cluster, tmp_path: Path, fault: Fault) -> None:
     before = cluster.left_behind()
@@ -156,6 +171,21 @@ def disk_full(_cluster: Cluster, folder: Path) -> Iterator[dict[str, object]]:
     yield {"benchmark_runs_dir": runs}
 
 
+def without_room(pi: str, place: str) -> Cause:
+    """Leave no room for one file more in a folder of a Pi, as where its disk is full."""
+
+    @contextlib.contextmanager
+    def cause(cluster: Cluster, _folder: Path) -> Iterator[dict[str, object]]:
+        cluster.on(pi, "mkdir", "-p", place)
+        cluster.on(pi, "mount", "-t", "tmpfs", "-o", "size=4k,nr_inodes=1", "none", place)
+        try:
+            yield {}
+        finally:
+            cluster.on(pi, "umount", place)
+
+    return cause
+
+
 @pytest.fixture
 def unmounted(tmp_path: Path) -> Iterator[None]:
     yield
@@ -175,8 +205,7 @@ def hungry(*, in_pods: bool) -> Cause:
         worker = (PROJECT / "files/pi_worker.py").read_text()
         path = folder / "hungry_worker.py"
         path.write_text(worker.replace(first_line, first_line + eats, 1))
-        # The one that the plan names, and the one that is run.
-        yield {"run_plan_worker_path": path, "measure_worker_path": path}
+        yield {"_run_plan_worker": str(path)}
 
     return cause
 
@@ -214,6 +243,18 @@ BROKEN = {
         hungry(in_pods=False),
         lambda found: reported(found, "together-3"),
     ),
+    "a Pi's disk full, where its pod starts": Fault(
+        r"^pod \d on pi-2: .*no space left on device \[PS-607\]\. Next: ssh .*@\S+ df -h",
+        {**BASE_FIRST, **UNSEEN},
+        without_room("pi-2", "/var/lib/containerd/io.containerd.grpc.v1.cri/containers"),
+        lambda found: reported(found, "alone"),
+    ),
+    "a Pi's disk full, where it works alone": Fault(
+        r"^pi-1: its disk is full \(.*no space left on device.*\) \[PS-607\]\. Next: ssh .*@\S+ df -h",
+        {**JOB_FIRST, **UNSEEN},
+        without_room("pi-1", "/var/lib/docker/containers"),
+        lambda found: reported(found, "together-3"),
+    ),
     "control host's disk full": Fault(
         r"/small/.*: cannot be written \(No space left on device\)",
         {**BASE_FIRST, **UNSEEN},
@@ -223,6 +264,39 @@ BROKEN = {
 }
 
 
+@pytest.mark.fault(
+    "admission policy of others",
+    "3 of 3 pods: FailedCreate: ValidatingAdmissionPolicy 'approved-images' … denied "
+    "request: images must come from registry.example [PS-413]. Next: use a namespace "
+    "whose rules admit this pod (benchmark_namespace), or change the rule",
+    kept="trials",
+    row="no image but a registry's",
+)
+@pytest.mark.fault(
+    "out of memory in a pod",
+    "pod 0 on pi-1: exit code 137, OOMKilled [PS-522]. Next: raise benchmark_memory_limit_mib",
+    kept="trials",
+    row="too little memory for a pod",
+)
+@pytest.mark.fault(
+    "docker pull: no such image",
+    "pi-1: no registry has image no.such/image:1, or it is a private one (…) [PS-501]. "
+    "Next: correct benchmark_image, or ssh pi-1 docker login",
+    kept="trials",
+    row="unknown image",
+)
+@pytest.mark.fault("base case killed", row="too little memory for the base case")
+@pytest.mark.fault(
+    "disk of a Pi full, in a trial",
+    "pod 1 on pi-2: CreateContainerError: … no space left on device [PS-607]. Next: ssh pi@… df -h shows …",
+    kept="trials",
+    row="a Pi's disk full, where its pod starts",
+)
+@pytest.mark.fault(
+    "disk of a Pi full, in a trial",
+    row="a Pi's disk full, where it works alone",
+)
+@pytest.mark.fault("control host's disk full, at ten sizes", row="control host's disk full")
 @pytest.mark.usefixtures("unmounted")
 @pytest.mark.parametrize("fault", BROKEN.values(), ids=BROKEN.keys())
 def test_a_run_that_fails_says_why_and_leaves_nothing_but_its_files(
@@ -269,6 +343,12 @@ def lost(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Lost:
     return Lost(amid, unreachable, unready, without)
 
 
+@pytest.mark.fault(
+    "node lost while its pod runs",
+    "pi-3: stopped answering at 12:03:20, so Kubernetes gave up pod 2 [PS-526]. Next: "
+    "check the Pi's power, network and k3s-agent, then run again",
+    kept="trials; measured once more",
+)
 def test_a_pi_lost_amid_a_run_is_named_long_before_the_timeout(lost: Lost) -> None:
     # It may come back, so it is measured once more.
     assert re.search(r"^  pi-3: stopped answering.* that may pass by itself", lost.amid.output, re.MULTILINE)
@@ -277,6 +357,13 @@ def test_a_pi_lost_amid_a_run_is_named_long_before_the_timeout(lost: Lost) -> No
     assert len(list(lost.amid.run_dir.glob("logs/r000-00-together-3/*.log"))) == len(PIS)
 
 
+@pytest.mark.fault(
+    "node Unknown",
+    "pi-2: lost: its kubelet stopped reporting (NodeStatusUnknown: Kubelet stopped "
+    "posting node status, for 45 s) [PS-303]. Next: check its power and network, then ssh"
+    " pi-2 systemctl status k3s-agent",
+    kept="nothing begun",
+)
 def test_a_lost_pi_is_named_by_its_node(lost: Lost) -> None:
     assert_told(lost.unready, r"^pi-3: lost: its kubelet stopped reporting")
 
@@ -285,6 +372,7 @@ def test_a_lost_pi_is_named_by_its_connection(lost: Lost) -> None:
     assert_told(lost.unreachable, r"^pi-3: cannot be reached over ssh \(.*timed out\)")
 
 
+@pytest.mark.fault("ssh: one of three Pis away, and two are enough")
 def test_a_lost_pi_is_left_out_where_two_are_enough(lost: Lost) -> None:
     # Although a pod of the first run is still there, which does not end as long as pi-3 is away.
     assert lost.without.exit_code == 0, lost.without.output
@@ -302,7 +390,7 @@ def test_a_lost_pi_is_left_out_where_two_are_enough(lost: Lost) -> None:
 
 
 def container(attempt: int) -> str:
-    return f"pi-speedup-broken-r000-00-alone.{attempt}"
+    return f"pi-speedup-pi-speedup.broken-r000-00-alone.{attempt}"
 
 
 def until_the_base_case_runs(cluster: Cluster, folder: Path, timeout_seconds: int) -> Callable[[], Outcome]:
@@ -320,6 +408,12 @@ def until_the_base_case_runs(cluster: Cluster, folder: Path, timeout_seconds: in
     return lambda: playing.end(within_seconds=TELLS_WITHIN_SECONDS)
 
 
+@pytest.mark.fault(
+    "ssh lost in a base case",
+    "pi-1: cannot be reached over ssh (Connection refused) [PS-201]. Next: ssh pi@…; "
+    "check its power, its network and ansible_host in the inventory",
+    kept="trials; measured once more, and no container is left",
+)
 def test_a_connection_that_breaks_is_tried_once_more_and_leaves_no_container(
     cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -336,6 +430,7 @@ def test_a_connection_that_breaks_is_tried_once_more_and_leaves_no_container(
     assert list(tmp_path.glob("runs/*/private")) == []
 
 
+@pytest.mark.fault("ssh lost in a base case")
 def test_a_base_case_that_nobody_can_reach_ends_at_its_deadline(cluster: Cluster, tmp_path: Path) -> None:
     end = until_the_base_case_runs(cluster, tmp_path, timeout_seconds=20)
     with cluster.without_sshd("pi-1"):

@@ -23,15 +23,15 @@ from tests.virtual import PROJECT
 # All that differs from what a user types: the README's words, what stands for them here, and why.
 STAND_INS = (
     ("git clone URL", "git clone {origin}", "the address is the user's to know"),
-    ("cd pi-speedup", "cd pi-speedup && cp -R {edits}/. .", "step 1 is done in an editor"),
+    ("cd pi-speedup", "cd pi-speedup && cp -R {edits}/. .", "the size of the run is set in an editor"),
+    (
+        "--server pi@192.168.1.101",
+        "--server pi@{pi-1} --ssh-args '-i {key} -o UserKnownHostsFile={known_hosts} -o IdentitiesOnly=yes'",
+        "whoever logs in already has the key and the known hosts where ssh looks for them",
+    ),
     ("192.168.1.101", "{pi-1}", "the address is the Pi's to know"),
     ("192.168.1.102", "{pi-2}", "the address is the Pi's to know"),
     ("192.168.1.103", "{pi-3}", "the address is the Pi's to know"),
-    (
-        ".venv/bin/pip install",
-        "uv pip install --python .venv/bin/python",
-        "the same hashes in seconds instead of a minute",
-    ),
 )
 
 
@@ -71,17 +71,13 @@ def fresh_origin(folder: Path) -> Path:
     return folder
 
 
-def edits(cluster: Cluster, folder: Path, home: Path) -> Path:
-    """Write what the user of these Pis writes in step 1: which Pis there are, and a small size of run."""
-    inventory = yaml.safe_load((cluster.folder / "inventory.yml").read_text())
-    # ssh looks for known hosts in the home that the system knows, not in the test's.
-    arguments = f"-o UserKnownHostsFile={home}/.ssh/known_hosts -o IdentitiesOnly=yes"
-    inventory["all"]["children"]["pis"]["vars"]["ansible_ssh_common_args"] = arguments
-    settings = {"benchmark_samples_per_process": 100_000}
-    for path, content in {"hosts.yml": inventory, "group_vars/all.yml": settings}.items():
-        target = folder / "inventory" / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(yaml.safe_dump(content))
+def edits(cluster: Cluster, folder: Path) -> Path:
+    """Write what the user of these Pis sets for all: their image, and a small size of run."""
+    of_the_cluster = yaml.safe_load((cluster.folder / "inventory.yml").read_text())["all"]["vars"]
+    settings = {name: value for name, value in of_the_cluster.items() if name.startswith("benchmark_")}
+    target = folder / "inventory/group_vars/all.yml"
+    target.parent.mkdir(parents=True)
+    target.write_text(yaml.safe_dump({**settings, "benchmark_samples_per_process": 100_000}))
     return folder
 
 
@@ -100,7 +96,8 @@ def fixture_session(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) 
     for place in places.values():
         place.mkdir()
     fresh_origin(places["origin"])
-    edits(cluster, places["edits"], places["home"])
+    edits(cluster, places["edits"])
+    places |= {"key": cluster.folder / "id_ed25519", "known_hosts": cluster.folder / "known_hosts"}
     (places["home"] / ".ssh").mkdir(mode=0o700)
     known = {**{name: str(place) for name, place in places.items()}, **cluster.addresses()}
     script = ["set -euo pipefail"]
@@ -110,7 +107,11 @@ def fixture_session(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) 
             script.append(as_typed_here(command, known))
     home = Path.home()
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "KUBE"))},
+        **{
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("ANSIBLE_", "KUBE", "MAKE"))
+        },
         # A home of its own, for known hosts are written there; what pip has and how it is set up stays.
         "HOME": str(places["home"]),
         "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", str(home / ".cache")),

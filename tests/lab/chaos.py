@@ -12,8 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+from pi_speedup.kube.access.client import KubeClient
+from pi_speedup.kube.owned.lease import hold
+from pi_speedup.kube.owned.owned import Place
+from pi_speedup.problem import ProblemError
+from tests.containers.cluster import PIS, Cluster
 from tests.lab.fault_proxy import (
     ALWAYS,
     Action,
@@ -26,11 +32,15 @@ from tests.lab.fault_proxy import (
     hangs,
     resets,
 )
-from tests.lab.killed import WAYS, workers_of
+from tests.lab.killed import WAYS, tree_of, workers_of
 from tests.lab.lab import Lab
 from tests.virtual import Outcome, Playing, await_that
 
+# The lab, or containers, which have SSH, Docker and kubelets.
+KIND = os.environ.get("CHAOS_KIND", "lab")
 NAMESPACE = "pi-speedup"
+# Of another team, which measures on the same Pis.
+BESIDE = "chaos-beside"
 _WHERE = f"--namespace={NAMESPACE}"
 
 
@@ -41,7 +51,7 @@ class Scene:
     Strokes that met something say so in `met`: there may be no pod to delete, or no request to spoil.
     """
 
-    lab: Lab
+    lab: Lab | Cluster
     proxy: FaultProxy
     playing: Playing
     run_id: str
@@ -104,10 +114,13 @@ def _spoilt(name: str) -> Happening:
     return spoilt
 
 
-@contextmanager
-def _api_away(scene: Scene) -> Iterator[None]:
-    with _in(scene, Fault("/", resets, ALWAYS), "away"):
-        yield
+def _always(words: str, action: Action, name: str) -> Happening:
+    @contextmanager
+    def spoilt(scene: Scene) -> Iterator[None]:
+        with _in(scene, Fault(words, action, ALWAYS), name):
+            yield
+
+    return spoilt
 
 
 @contextmanager
@@ -124,6 +137,7 @@ def _in(scene: Scene, fault: Fault, name: str) -> Iterator[None]:
 def _paused(component: str) -> Happening:
     @contextmanager
     def paused(scene: Scene) -> Iterator[None]:
+        assert isinstance(scene.lab, Lab)
         pid = scene.lab.pid(component)
         os.kill(pid, signal.SIGSTOP)
         scene.met.append(f"{component} paused")
@@ -207,6 +221,115 @@ def _lease_deleted(scene: Scene) -> Iterator[None]:
     yield
 
 
+@contextmanager
+def _claim_taken(scene: Scene) -> Iterator[None]:
+    """Let somebody else have the claim, once it was taken away."""
+    with _lease_deleted(scene), KubeClient(scene.lab.folder / "kubeconfig") as client:
+        taken = contextlib.ExitStack()
+        try:
+            taken.enter_context(hold(client, Place(NAMESPACE), "bob@desk", "thief"))
+            scene.met.append("claim taken")
+        except ProblemError:
+            # The run has it again, or there is no owner yet; or another stroke stopped the API server.
+            pass
+        with taken:
+            yield
+
+
+@contextmanager
+def _measured_beside(scene: Scene) -> Iterator[None]:
+    """Let another team measure in its namespace, with the same run id, and clean up after it."""
+    theirs: dict[str, object] = {
+        "benchmark_namespace": BESIDE,
+        "benchmark_runs_dir": scene.lab.folder.parent / BESIDE,
+    }
+    few = {"benchmark_rounds": 1, "benchmark_long_rounds": 0, "benchmark_report_formats": "json"}
+    other = scene.lab.start(
+        "benchmark.yml",
+        **theirs,
+        **few,
+        benchmark_run_id=scene.run_id,
+        benchmark_samples_per_process=1_000_000,
+        benchmark_timeout_seconds=30,
+    )
+    scene.met.append(f"a benchmark in {BESIDE}")
+    try:
+        yield
+    finally:
+        output = other.end(within_seconds=240).output
+        assert "Traceback" not in output, output
+
+        def cleaned() -> bool:
+            # Another stroke may have stopped the API server; a killed one's claim runs out by itself.
+            return scene.lab.play("cleanup.yml", **theirs, cleanup_running="true").exit_code == 0
+
+        await_that(cleaned, f"{BESIDE} is cleaned up", within_seconds=120)
+
+
+@contextmanager
+def _suspended(scene: Scene) -> Iterator[None]:
+    """Stop all processes of the control host, as they are when it is suspended."""
+    pids = [pid for pid in tree_of(scene.playing) if _sent(pid, signal.SIGSTOP)]
+    if pids:
+        scene.met.append("control host suspended")
+    try:
+        yield
+    finally:
+        for pid in pids:
+            _sent(pid, signal.SIGCONT)
+
+
+def _sent(pid: int, number: signal.Signals) -> bool:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@contextmanager
+def _frozen(scene: Scene) -> Iterator[None]:
+    assert isinstance(scene.lab, Cluster)
+    # Not the one on which the API server runs.
+    pi = scene.chance.choice(PIS[1:])
+    with scene.lab.frozen(pi):
+        scene.met.append(f"{pi} frozen")
+        yield
+
+
+@contextmanager
+def _without_sshd(scene: Scene) -> Iterator[None]:
+    assert isinstance(scene.lab, Cluster)
+    pi = scene.chance.choice(PIS)
+    with scene.lab.without_sshd(pi):
+        scene.met.append(f"no sshd on {pi}")
+        yield
+
+
+@contextmanager
+def _connections_broken(scene: Scene) -> Iterator[None]:
+    assert isinstance(scene.lab, Cluster)
+    # There may be none.
+    with contextlib.suppress(AssertionError):
+        scene.lab.break_connections("pi-1")
+        scene.met.append("connections of pi-1 broken")
+    yield
+
+
+@contextmanager
+def _container_removed(scene: Scene) -> Iterator[None]:
+    assert isinstance(scene.lab, Cluster)
+    ours = ("--quiet", f"--filter=label=pi-speedup/run-id={scene.run_id}")
+    while scene.playing.process.poll() is None:
+        if ids := scene.lab.on("pi-1", "docker", "ps", *ours).split():
+            with contextlib.suppress(AssertionError):
+                scene.lab.on("pi-1", "docker", "rm", "--force", *ids)
+                scene.met.append("base case's container removed")
+            break
+        time.sleep(_POLL_SECONDS)
+    yield
+
+
 def _delete(scene: Scene, kind: str, name: str) -> None:
     if scene.lab.attempt("kubectl", "--", "delete", kind, name, _WHERE, "--wait=false").returncode == 0:
         scene.met.append(f"{kind} {name} deleted")
@@ -247,9 +370,32 @@ def _playbook_killed(way: str) -> Happening:
     return killed
 
 
-STROKES: dict[str, Happening] = {
-    **{f"API: {name}": _spoilt(name) for name in _ANSWERS},
-    "API: away": _api_away,
+def _among_the_trials(put: Callable[[Path], None]) -> Happening:
+    @contextmanager
+    def odd(scene: Scene) -> Iterator[None]:
+        name = f"odd-{scene.chance.getrandbits(32)}.json"
+        path = scene.playing.run_dir.with_name(scene.run_id) / "trials" / name
+        while scene.playing.process.poll() is None and not path.parent.is_dir():
+            time.sleep(_POLL_SECONDS)
+        if not path.parent.is_dir():
+            yield
+            return
+        put(path)
+        scene.met.append(f"{path.name} among the trials")
+        try:
+            yield
+        finally:
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+
+    return odd
+
+
+def _put_a_gib(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 2**30)
+
+
+_OF_A_LAB: dict[str, Happening] = {
     **{
         f"{component} paused": _paused(component)
         for component in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
@@ -257,13 +403,34 @@ STROKES: dict[str, Happening] = {
     "Pi lost": _sick("lost"),
     "Pi not ready": _sick("not-ready"),
     "Pi short of disk space": _sick("pressure"),
+}
+_OF_CONTAINERS: dict[str, Happening] = {
+    "Pi frozen": _frozen,
+    "sshd ended": _without_sshd,
+    "ssh connections broken": _connections_broken,
+    "base case's container removed": _container_removed,
+}
+STROKES: dict[str, Happening] = {
+    **{f"API: {name}": _spoilt(name) for name in _ANSWERS},
+    "API: away": _always("/", resets, "away"),
+    "API: watches of Leases end at once": _always("WATCH /leases", answers(200), "no word"),
+    "API: nothing of other namespaces": _always("GET /api/v1/pods", answers(403), "403"),
+    **(_OF_CONTAINERS if KIND == "containers" else _OF_A_LAB),
     "Pi cordoned": _cordoned,
     "pod deleted": _pod_deleted,
     "Job deleted": _job_deleted,
     "Job suspended": _job_suspended,
     "Lease deleted": _lease_deleted,
+    "claim taken by another": _claim_taken,
+    "a benchmark and a clean-up in another namespace": _measured_beside,
+    "control host suspended": _suspended,
     "worker killed": _worker_killed,
     **{f"playbook: {way}": _playbook_killed(way) for way in WAYS},
+    "files: a pipe among the trials": _among_the_trials(os.mkfifo),
+    "files: endless zeros among the trials": _among_the_trials(lambda path: path.symlink_to("/dev/zero")),
+    "files: a GiB among the trials": _among_the_trials(_put_a_gib),
+    "files: a loop among the trials": _among_the_trials(lambda path: path.symlink_to(path)),
+    "files: a folder among the trials": _among_the_trials(os.mkdir),
 }
 _LONGEST_SECONDS = 15.0
 _POLL_SECONDS = 0.05

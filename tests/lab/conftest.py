@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pi_speedup.kube.client import KubeClient
-from pi_speedup.kube.owned import Place
+from pi_speedup.kube.access.client import KubeClient
+from pi_speedup.kube.owned.owned import Place
 from tests.lab.fault_proxy import FaultProxy, fault_proxy
 from tests.lab.lab import Lab
 from tests.lab.runs import make_place

@@ -22,9 +22,16 @@ def _descendants(pid: int) -> list[int]:
     return [*direct, *(found for child in direct for found in _descendants(child))]
 
 
+def tree_of(playing: Playing) -> list[int]:
+    """Return Ansible's process and all it started, while it runs."""
+    if playing.process.poll() is not None:
+        return []
+    return [playing.process.pid, *_descendants(playing.process.pid)]
+
+
 def kill_tree(playing: Playing) -> None:
     """SIGKILL for Ansible and all it started, at once: nobody is left to end anything."""
-    for pid in [playing.process.pid, *_descendants(playing.process.pid)]:
+    for pid in tree_of(playing):
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -78,7 +85,7 @@ def _workers_and(argument: bytes | None, run_id: str) -> Iterator[tuple[int, str
             words = path.read_bytes().split(b"\0")
         except OSError:
             continue
-        if (b"--run-id" in words and run_id.encode() in words) or argument in words:
+        if f"--run-id={run_id}".encode() in words or argument in words:
             yield int(path.parent.name), b" ".join(word[:60] for word in words).decode("utf-8", "replace")
 
 
@@ -94,7 +101,7 @@ def assert_as_undisturbed(report: dict[str, Any], undisturbed: dict[str, Any]) -
         for found in (report, undisturbed)
     ]
     assert shapes[0] == shapes[1]
-    assert report["estimate_of_pi"]["samples"] == undisturbed["estimate_of_pi"]["samples"]
+    assert report["result"]["samples"] == undisturbed["result"]["samples"]
     flags = {check["code"] for check in report["checks"] if check["status"] == "flag"}
     # These would mean that a trial counted twice, or ran beside what a killed run had left.
     assert not flags & {"duplicate_streams", "streams", "overlap", "order_done", "rounds_alike", "incomplete"}

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pi_speedup.kube.client import Json, KubeClient
-from pi_speedup.kube.job import JobDriver
-from pi_speedup.kube.owned import MANAGED_BY, Place, apply, owner_uid
+from pi_speedup.kube.access.client import Json, KubeClient
+from pi_speedup.kube.follow.job import JobDriver
+from pi_speedup.kube.owned.documents import Document
+from pi_speedup.kube.owned.owned import MANAGED_BY, Place, owner_uid
 from pi_speedup.model.plan import Plan
 from pi_speedup.model.trial import Measured, Trial
+from pi_speedup.setup.rbac import to_grant
 from tests.manifests import JOB, WORKER, make_plan, namespace, owner, slot_of
 
 LABELS = {MANAGED_BY: "pi-speedup"}
@@ -117,5 +119,23 @@ def make_place(client: KubeClient, change: Callable[[Json], object] = lambda nam
     place = Place(new_name())
     wanted = namespace(place)
     change(wanted)
-    apply(client, place, [wanted, owner(place)])
+    for manifest in (wanted, owner(place)):
+        put(client, manifest)
     return place
+
+
+def put(client: KubeClient, manifest: Json) -> None:
+    """Create an object, or change the one that has its name."""
+    document = Document(manifest)
+    if client.find(document.path):
+        client.patch(document.path, manifest)
+    else:
+        client.create(document.collection, manifest)
+
+
+def grant(client: KubeClient, wanted: Iterable[Document]) -> list[Json]:
+    """Apply what is absent or differs as rbac.yml does; return what that was."""
+    to_apply = to_grant(client, wanted)
+    for manifest in to_apply:
+        put(client, manifest)
+    return to_apply

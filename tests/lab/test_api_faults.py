@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pi_speedup.kube import client as client_module
-from pi_speedup.kube import follow as follow_module
-from pi_speedup.kube import results as results_module
-from pi_speedup.kube.client import KubeClient
-from pi_speedup.kube.errors import KubeError
-from pi_speedup.kube.manifest import job_name
-from pi_speedup.kube.owned import Place, owner_uid
+from pi_speedup.kube.access import client as client_module
+from pi_speedup.kube.access.client import KubeClient
+from pi_speedup.kube.access.errors import KubeError
+from pi_speedup.kube.follow import follow as follow_module
+from pi_speedup.kube.follow import results as results_module
+from pi_speedup.kube.follow.manifest import job_name
+from pi_speedup.kube.owned.owned import Place, owner_uid
 from tests.lab.fault_proxy import (
     ALWAYS,
     Action,
@@ -75,6 +75,17 @@ PASSING = {
 }
 
 
+@pytest.mark.fault("API answers 500 once", "survived", kept="all", row="500 once")
+@pytest.mark.fault("API answers 503 twice", "survived", kept="all", row="503 twice")
+@pytest.mark.fault(
+    "API answers 429 five times, with Retry-After",
+    "survived",
+    kept="all",
+    row="429 with Retry-After five times",
+)
+@pytest.mark.fault("connection reset three times", "survived", kept="all", row="connection reset three times")
+@pytest.mark.fault("HTML instead of JSON, twice", "survived", kept="all", row="HTML twice")
+@pytest.mark.fault("broken JSON", "survived", kept="all", row="JSON cut off")
 @pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING)
 @pytest.mark.usefixtures("brief")
 def test_list_under_a_passing_fault_is_whole(
@@ -100,6 +111,37 @@ LASTING = {
 }
 
 
+@pytest.mark.fault(
+    "API answers 500 always",
+    "API server https://127.0.0.1:6443: answered 500 to GET /api/v1/nodes: etcd is full "
+    "[PS-405]. Next: on the K3s server, sudo journalctl -u k3s --since -5min; run again "
+    "once it answers",
+    kept="nothing begun",
+    row="500",
+)
+@pytest.mark.fault(
+    "connection reset always",
+    "API server https://127.0.0.1:6443: cannot be reached: the connection broke (…) "
+    "[PS-401]. Next: on the K3s server, systemctl status k3s; here, check the server "
+    "address in …",
+    kept="nothing begun",
+    row="resets",
+)
+@pytest.mark.fault(
+    "HTML instead of JSON, always",
+    "API server https://127.0.0.1:6443: answers, but not as a Kubernetes API … [PS-404]. "
+    "Next: check the server address in …",
+    kept="nothing begun",
+    row="a proxy's HTML",
+)
+@pytest.mark.fault(
+    "redirect to elsewhere",
+    "API server https://127.0.0.1:6443: answered 302 to GET /api/v1/nodes: no reason "
+    "given [PS-404]. Next: see what stands between this machine and the API server, and "
+    "the server address in …",
+    kept="nothing begun",
+    row="a redirect",
+)
 @pytest.mark.parametrize(("act", "words", "times"), LASTING.values(), ids=LASTING)
 @pytest.mark.usefixtures("brief")
 def test_lasting_fault_is_one_line(act: Action, words: str, times: int, proxy: FaultProxy) -> None:
@@ -161,6 +203,32 @@ SURVIVED = {
 }
 
 
+@pytest.mark.fault(
+    "403: logs, events or node Leases may not be read", row=["events are forbidden", "leases are forbidden"]
+)
+@pytest.mark.fault("API answers 429 five times, with Retry-After", row="create is told to wait")
+@pytest.mark.fault(
+    "POST answered by a reset, the Job was made",
+    "survived",
+    kept="all",
+    row="create breaks off, but did create",
+)
+@pytest.mark.fault(
+    "POST answered by 500, the Job was made", "survived", kept="all", row="create answers 500, but did create"
+)
+@pytest.mark.fault("HTML instead of JSON, twice", row="job watch answers HTML")
+@pytest.mark.fault("broken JSON", row="job watch answers JSON of its own")
+@pytest.mark.fault("watch: 410", "survived", kept="all", row="pod watch begins with 410")
+@pytest.mark.fault(
+    "watch: resource version too large", "survived", kept="all", row="each watch is too far ahead"
+)
+@pytest.mark.fault("watch: resource version too large", row="pod watch begins with 504")
+@pytest.mark.fault("watch: silent", "survived", kept="all", row="pod watch says nothing")
+@pytest.mark.fault("watch: silent", row="no watch says anything")
+@pytest.mark.fault(
+    "watch: ended at once, cut within a line", "survived", kept="all", row="pod watch ends at once"
+)
+@pytest.mark.fault("watch: ended at once, cut within a line", row="job watch ends within a line")
 @pytest.mark.parametrize("fault", SURVIVED.values(), ids=SURVIVED)
 @pytest.mark.usefixtures("brief")
 def test_trial_survives(fault: Fault, proxy: FaultProxy, place: Place) -> None:
@@ -193,6 +261,7 @@ def test_pods_that_no_watch_told_of_are_listed_whatever_it_takes(
     assert proxy.injected.count(fault) == fault.times
 
 
+@pytest.mark.fault("API away for 60 s")
 def test_an_outage_is_told_and_kept_in_the_trial(proxy: FaultProxy, place: Place) -> None:
     proxy.faults.append(Fault("POST /jobs", resets, times=9))
     done = run(proxy.kubeconfig, place)
@@ -228,6 +297,9 @@ BAD_LOGS = {
 }
 
 
+@pytest.mark.fault(
+    "log gone: the kubelet has none", "survived", kept="all but that log, which says why", row="500"
+)
 @pytest.mark.parametrize(("act", "words"), BAD_LOGS.values(), ids=BAD_LOGS)
 @pytest.mark.usefixtures("brief")
 def test_log_that_cannot_be_had_costs_no_report(
@@ -255,6 +327,12 @@ def test_without_a_termination_message_the_report_is_read_from_the_log(
     assert done.reports == [0, 1, 2]
 
 
+@pytest.mark.fault(
+    "log cut within a line",
+    "pod 2 on pi-3: its output is cut off, the end mark PI-WORKER-END is missing "
+    "[PS-541]. Next: read its log",
+    kept="trials, and the other pods' results",
+)
 def test_log_cut_within_a_line_is_never_taken_for_a_whole_report(proxy: FaultProxy, place: Place) -> None:
     plan = new_plan(place)
     proxy.faults.append(Fault(f"GET {job_name(plan, slot_of(plan), 1)}-1- /log", cuts(300)))
@@ -264,6 +342,13 @@ def test_log_cut_within_a_line_is_never_taken_for_a_whole_report(proxy: FaultPro
     assert done.reports == [0, 2]
 
 
+@pytest.mark.fault(
+    "API away until the deadline",
+    "API server https://127.0.0.1:6443: cannot be reached: the connection broke (…) "
+    "[PS-401]. Next: on the K3s server, systemctl status k3s; here, check the server "
+    "address in …",
+    kept="trials",
+)
 def test_deadline_while_the_api_server_is_away_says_so(
     proxy: FaultProxy, direct: KubeClient, place: Place
 ) -> None:
@@ -276,6 +361,12 @@ def test_deadline_while_the_api_server_is_away_says_so(
     assert len([line for line in done.lines if "waiting for it" in line]) == 1
 
 
+@pytest.mark.fault(
+    "403: a right is withdrawn while a trial runs",
+    'API server https://127.0.0.1:6443: forbids GET …/jobs (403): User "me" cannot list '
+    'resource "jobs" … [PS-407]. Next: as administrator, ansible-playbook rbac.yml …',
+    kept="trials",
+)
 def test_right_that_is_withdrawn_during_the_trial_ends_it(
     proxy: FaultProxy, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

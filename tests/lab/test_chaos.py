@@ -1,7 +1,7 @@
 """Runs to which anything may happen, at random: none hangs, loses a trial, counts one twice or harms others.
 
-CI takes ten seeds. `make chaos` takes two hundred, and CHAOS="17 23" the ones it names; docs/proofs.md has
-the record of a whole one.
+CI takes ten seeds. `make chaos` takes two hundred, and CHAOS="17 23" the ones it names; CHAOS_KIND=containers
+takes Pis with SSH and Docker instead of a lab. docs/proofs.md has the record of a whole one.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -17,15 +19,18 @@ from typing import Any
 
 import pytest
 
-from pi_speedup.kube.client import Json, KubeClient
-from pi_speedup.kube.owned import MANAGED_BY, RUN_ID_LABEL, Place
+from pi_speedup.kube.access.client import Json, KubeClient
+from pi_speedup.kube.owned.owned import MANAGED_BY, RUN_ID_LABEL, Place
 from pi_speedup.store import RunStore
-from tests.lab.chaos import Scene, let_happen, schedule
-from tests.lab.fault_proxy import FaultProxy
+from tests.containers.cluster import Cluster
+from tests.lab.chaos import BESIDE, KIND, Scene, let_happen, schedule
+from tests.lab.fault_proxy import FaultProxy, fault_proxy
 from tests.lab.killed import assert_as_undisturbed, good_trials, processes_of
 from tests.lab.lab import Lab, Outcome
+from tests.look_alikes import put_look_alikes, seen, touched
 from tests.manifests import namespace
 from tests.virtual import await_that
+from virtual_cluster.containers.images import WORKER as IMAGE
 
 SEEDS = [int(seed) for seed in os.environ.get("CHAOS", "").split()] or list(range(1, 11))
 PLACE = Place("pi-speedup")
@@ -34,6 +39,7 @@ _TIMEOUT_SECONDS = 30
 _SETTLED_SECONDS = 90.0
 _HANGS_AFTER_SECONDS = 30.0
 _LOOK_ALIKES = 10
+_STRANGER = "5f0c4a3e-0000-4000-8000-000000000000"
 _LABELS = {"app.kubernetes.io/name": "pi-speedup", MANAGED_BY: "pi-speedup", RUN_ID_LABEL: "chaos-1"}
 # restricted, as our namespace demands; held back, so that nothing changes it.
 _POD = {
@@ -86,16 +92,45 @@ def versions(client: KubeClient) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A lab of its own: others would find the look-alikes in theirs."""
-    running = Lab(tmp_path_factory.mktemp("chaos") / "lab")
-    running.virtual_cluster("up", "--pis", "3", "--cpus", "0.5")
-    yield running
-    running.virtual_cluster("down")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab | Cluster]:
+    """A cluster of its own: others would find the look-alikes in theirs."""
+    folder = tmp_path_factory.mktemp("chaos") / KIND
+    running = Cluster(folder) if KIND == "containers" else Lab(folder)
+    try:
+        running.virtual_cluster("up", *(() if KIND == "containers" else ("--pis", "3", "--cpus", "0.5")))
+        yield running
+    finally:
+        running.virtual_cluster("down")
+
+
+@pytest.fixture
+def proxy(lab: Lab | Cluster, tmp_path: Path) -> Iterator[FaultProxy]:
+    """A proxy before its API server."""
+    with fault_proxy(lab.folder / "kubeconfig", tmp_path) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
-def foreign(lab: Lab) -> dict[str, str]:
+def strangers(lab: Lab | Cluster) -> Iterator[Callable[[], bool]]:
+    """What is somebody else's on the Pi that works alone, by all marks but the owner; says if it is left."""
+    words = [sys.executable, "-c", "import time; time.sleep(1e6)", "--run-id=look-alike"]
+    process = subprocess.Popen(words, env={"PI_SPEEDUP_BASE": _STRANGER})
+    there: list[Callable[[], bool]] = [lambda: process.poll() is None]
+    if isinstance(lab, Cluster):
+        marks = {"app.kubernetes.io/managed-by": "pi-speedup", "pi-speedup/owner": _STRANGER}
+        labels = [f"--label={key}={value}" for key, value in marks.items()]
+        program = ("--entrypoint=python3", IMAGE, "-c", "import time; time.sleep(1e6)")
+        lab.on("pi-1", "docker", "run", "--detach", "--name=look-alike", *labels, *program)
+        there.append(lambda: lab.containers_on("pi-1") == ["look-alike"])
+    yield lambda: all(each() for each in there)
+    process.kill()
+    process.wait()
+    if isinstance(lab, Cluster):
+        lab.on("pi-1", "docker", "rm", "--force", "look-alike")
+
+
+@pytest.fixture(scope="module")
+def foreign(lab: Lab | Cluster) -> dict[str, str]:
     """A hundred objects of somebody else that have our labels, in our namespace and in another."""
     with KubeClient(lab.folder / "kubeconfig") as client:
         client.create("/api/v1/namespaces", namespace(PLACE))
@@ -116,7 +151,15 @@ def foreign(lab: Lab) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(lab: Lab, foreign: dict[str, str]) -> tuple[float, dict[str, Any]]:
+def others(lab: Lab | Cluster) -> dict[str, tuple[int, int, str]]:
+    """What somebody else has in the folder of the runs: names that a run's files have, links, pipes."""
+    runs = lab.folder.parent / "runs"
+    put_look_alikes(runs)
+    return seen(runs)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(lab: Lab | Cluster, foreign: dict[str, str]) -> tuple[float, dict[str, Any]]:
     """How many seconds a run takes that nobody disturbs, and its report."""
     begin = time.monotonic()
     outcome = lab.play("benchmark.yml", **settings("undisturbed"))
@@ -129,7 +172,7 @@ def report_of(folder: Path) -> dict[str, Any]:
     return report
 
 
-def go_on(lab: Lab, run_id: str) -> Outcome:
+def go_on(lab: Lab | Cluster, run_id: str) -> Outcome:
     """Go on with a run until it is complete, once claims of the dead and taints of the sick are gone."""
     deadline = time.monotonic() + _SETTLED_SECONDS
     while True:
@@ -140,25 +183,35 @@ def go_on(lab: Lab, run_id: str) -> Outcome:
         assert time.monotonic() < deadline, outcome.output
 
 
-def written_by_us(lab: Lab, since: str) -> Iterator[tuple[str, str]]:
+def audited(lab: Lab | Cluster) -> Iterator[str]:
+    """Give the lines of the API server's own account."""
+    if isinstance(lab, Cluster):
+        yield from lab.on("pi-1", "cat", "/var/log/pi-speedup/audit.log").splitlines(keepends=True)
+    else:
+        with (lab.folder / "audit.log").open() as log:
+            yield from log
+
+
+def written_by_us(lab: Lab | Cluster, since: str) -> Iterator[tuple[str, str]]:
     """Give what our client has changed by the API server's own account: verb, and namespace/kind/name."""
-    with (lab.folder / "audit.log").open("rb") as log:
-        for line in log:
-            if not line.endswith(b"\n") or b'"userAgent":"pi-speedup"' not in line:
-                continue
-            entry = json.loads(line)
-            of = entry.get("objectRef", {})
-            asks = entry["verb"] in ("get", "list", "watch") or of.get("apiGroup") == "authorization.k8s.io"
-            if asks or entry["requestReceivedTimestamp"] < since:
-                continue
-            yield entry["verb"], "/".join(of.get(key, "") for key in ("namespace", "resource", "name"))
+    for line in audited(lab):
+        if not line.endswith("\n") or '"userAgent":"pi-speedup"' not in line:
+            continue
+        entry = json.loads(line)
+        of = entry.get("objectRef", {})
+        asks = entry["verb"] in ("get", "list", "watch") or of.get("apiGroup") == "authorization.k8s.io"
+        if asks or entry["requestReceivedTimestamp"] < since:
+            continue
+        yield entry["verb"], "/".join(of.get(key, "") for key in ("namespace", "resource", "name"))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_whatever_happens_nothing_is_lost_and_nobody_harmed(
-    lab: Lab,
+    lab: Lab | Cluster,
     proxy: FaultProxy,
     foreign: dict[str, str],
+    strangers: Callable[[], bool],
+    others: dict[str, tuple[int, int, str]],
     undisturbed: tuple[float, dict[str, Any]],
     seed: int,
     record_property: Callable[[str, object], None],
@@ -204,8 +257,12 @@ def test_whatever_happens_nothing_is_lost_and_nobody_harmed(
     assert processes_of(run_id) == {}
     with KubeClient(lab.folder / "kubeconfig") as client:
         assert versions(client) == foreign
+    assert touched(others, folder.parent) == {}
+    assert strangers()
     written = list(written_by_us(lab, since))
     assert written
     assert [
-        each for each in written if "look-alike" in each[1] or not each[1].startswith("pi-speedup/")
+        each
+        for each in written
+        if "look-alike" in each[1] or not each[1].startswith(("pi-speedup/", f"{BESIDE}/"))
     ] == []

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
-from pi_speedup.kube.client import KubeClient
-from pi_speedup.kube.lease import hold
-from pi_speedup.kube.owned import Place, apply
-from pi_speedup.model.settings import PREFIX, settings_from
+from pi_speedup.kube.access.client import KubeClient
+from pi_speedup.kube.owned.lease import hold
+from pi_speedup.kube.owned.owned import Place
 from pi_speedup.pi import base
+from pi_speedup.store import RunStore
 from tests.lab.lab import Lab
+from tests.lab.runs import put
 from tests.manifests import namespace, owner
 from tests.virtual import assert_told
 
@@ -26,15 +26,15 @@ BY_HAND = r"by hand: kubectl -n pi-speedup delete configmap pi-speedup-owner$"
 @pytest.fixture
 def left(lab: Lab) -> Iterator[subprocess.Popen[bytes]]:
     """A base case that a run has left on the Pi that works alone."""
-    variables = yaml.safe_load((lab.folder / "inventory.yml").read_text())["all"]["vars"]
-    settings = settings_from({name: value for name, value in variables.items() if name.startswith(PREFIX)})
-    name, _, value = base._mark(settings).partition("=")
+    run = lab.play("benchmark.yml", benchmark_rounds=1, benchmark_samples_per_process=100_000).run_dir
+    name, _, value = base._mark(RunStore(run.resolve()).owners("pi-speedup")[-1]).partition("=")
     words = [sys.executable, "-c", "print('up', flush=True); import time; time.sleep(600)"]
     process = subprocess.Popen(words, env={name: value}, stdout=subprocess.PIPE)
     assert process.stdout is not None and process.stdout.readline() == b"up\n"
     yield process
     process.kill()
     process.wait()
+    assert lab.play("cleanup.yml").exit_code == 0
 
 
 @pytest.mark.parametrize("kind", ["the API away", "the kubeconfig gone"])
@@ -49,7 +49,10 @@ def test_without_the_cluster_the_pi_that_works_alone_is_cleaned_up(
     outcome = lab.play("cleanup.yml", benchmark_kubeconfig=kubeconfig)
     away = r"cannot be reached: connection refused \[PS-401\]"
     words = away if kind == "the API away" else r"does not exist \[PS-431\]"
-    assert_told(outcome, rf"{words}\. Next: .*; then run cleanup.yml again, or remove .* {BY_HAND}")
+    assert_told(
+        outcome,
+        rf"{words}\. Next: .*; then run \S*ansible-playbook .*cleanup.yml again, or remove .* {BY_HAND}",
+    )
     assert re.search(r"^pi-1: removed process", outcome.output, re.MULTILINE), outcome.output
     assert left.wait(10) != 0
 
@@ -58,7 +61,8 @@ def test_while_somebody_measures_nothing_is_removed_anywhere(
     lab: Lab, direct: KubeClient, left: subprocess.Popen[bytes]
 ) -> None:
     place = Place("pi-speedup")
-    apply(direct, place, [namespace(place), owner(place)])
+    put(direct, namespace(place))
+    put(direct, owner(place))
     with hold(direct, place, "ann@laptop", "run-1"):
         outcome = lab.play("cleanup.yml")
         assert_told(outcome, r"^a benchmark is measuring: run run-1 by ann@laptop")

@@ -131,7 +131,7 @@ REFUSED = {
     "user without rights": Fault(
         rf"^kubeconfig .*lacks rights in namespace {UNTOUCHED}: .*jobs \(create, .*, namespaces \(create\)"
         r" \[PS-407\]\. Next: as administrator, "
-        rf"ansible-playbook rbac.yml -e benchmark_namespace={UNTOUCHED} makes ",
+        rf"\S*ansible-playbook (-i \S+ )?rbac.yml -e benchmark_namespace={UNTOUCHED} makes ",
         cause=kubeconfig("kubeconfig.readonly"),
     ),
     "certificate for another address": Fault(
@@ -140,6 +140,73 @@ REFUSED = {
 }
 
 
+@pytest.mark.fault(
+    "API server refuses connections",
+    "API server https://127.0.0.1:6443: cannot be reached: connection refused [PS-401]. "
+    "Next: on the K3s server, systemctl status k3s; here, check the server address in …",
+    kept="nothing begun",
+    row="API server stopped",
+)
+@pytest.mark.fault(
+    "API server does not answer (black hole)",
+    "API server https://127.0.0.1:6443: cannot be reached: no answer within the time "
+    "allowed [PS-401]. Next: on the K3s server, systemctl status k3s; here, check the "
+    "server address in …",
+    kept="nothing begun",
+    row="API server hangs",
+)
+@pytest.mark.fault(
+    "certificate for another address",
+    "API server https://localhost:6443: shows a certificate that doesn't fit …: Hostname "
+    "mismatch, certificate is not valid for 'localhost' [PS-402]. Next: use the address "
+    "the certificate names, or …",
+    kept="nothing begun",
+    row="certificate for another address",
+)
+@pytest.mark.fault(
+    "401: a token that the cluster does not know",
+    "API server https://127.0.0.1:6443: does not accept the identity in … (401 "
+    "Unauthorized) [PS-406]. Next: fetch a fresh kubeconfig from the K3s server",
+    kept="nothing begun",
+    row="token unknown to the cluster",
+)
+@pytest.mark.fault(
+    "403: no rights to write",
+    "kubeconfig …: lacks rights in namespace untouched: configmaps (create, patch), "
+    "leases (create, patch, delete), jobs (create, watch, patch, delete), pods (watch), "
+    "namespaces (create) [PS-407]. Next: as administrator, ansible-playbook rbac.yml -e "
+    "benchmark_namespace=untouched makes …",
+    kept="nothing begun",
+    row="user without rights",
+)
+@pytest.mark.fault(
+    "kubeconfig open to others",
+    "kubeconfig …: open to other users (mode 0644) [PS-433]. Next: chmod 600 …",
+    kept="nothing begun",
+    row="kubeconfig readable by all",
+)
+@pytest.mark.fault(
+    "kubeconfig malformed",
+    "kubeconfig …: malformed: while parsing a flow node expected the node content, but "
+    "found '<stream end>' … [PS-434]. Next: fetch it again from the K3s server "
+    "(/etc/rancher/k3s/k3s.yaml)",
+    kept="nothing begun",
+    row="kubeconfig malformed",
+)
+@pytest.mark.fault(
+    "node cordoned",
+    "pi-2: cordoned (unschedulable) [PS-302]. Next: kubectl uncordon pi-2",
+    kept="nothing begun",
+    row="cordoned node",
+)
+@pytest.mark.fault(
+    "node tainted",
+    "pi-3: has the taint dedicated=camera:NoSchedule, which a Job doesn't tolerate "
+    "[PS-304]. Next: leave pi-3 out of `pis` (it stays in `server`), for its owner keeps work away "
+    "from it; or, if nobody wants that any more, kubectl taint nodes pi-3 dedicated:NoSchedule-",
+    kept="nothing begun",
+    row="tainted node",
+)
 @pytest.mark.parametrize("fault", REFUSED.values(), ids=REFUSED.keys())
 def test_what_cannot_go_well_is_refused_before_anything_is_created(
     lab: Lab, tmp_path: Path, fault: Fault
@@ -151,6 +218,12 @@ def test_what_cannot_go_well_is_refused_before_anything_is_created(
     assert list(tmp_path.rglob("plan.json")) == []
 
 
+@pytest.mark.fault(
+    "nodes of another architecture",
+    "pi-2: has the architecture amd64, benchmark_architecture is arm64 [PS-308]. Next: "
+    "change benchmark_architecture, or leave pi-2 out of the inventory",
+    kept="nothing begun",
+)
 def test_pis_of_another_architecture_have_a_line_each(lab: Lab) -> None:
     outcome = lab.play("benchmark.yml", benchmark_architecture="amd64", benchmark_namespace=UNTOUCHED)
     assert outcome.exit_code == 2
@@ -194,6 +267,31 @@ BROKEN = {
 }
 
 
+@pytest.mark.fault(
+    "image unknown",
+    'pod 0 on pi-2: ErrImagePull: failed to pull and unpack image "no.such/image:1": '
+    'failed to resolve reference "no.such/image:1": no.such/image:1: not found [PS-501]. '
+    "Next: check benchmark_image, and that the Pi reaches its registry: sudo k3s crictl "
+    "pull on the Pi",
+    kept="trials",
+    row="unknown image",
+)
+@pytest.mark.fault(
+    "quota on pods",
+    "3 of 3 pods: FailedCreate: exceeded quota: none, requested: pods=1, used: pods=0, "
+    "limited: pods=0 [PS-413]. Next: use a namespace whose rules admit this pod "
+    "(benchmark_namespace), or change the rule",
+    kept="trials",
+    row="no pod is allowed",
+)
+@pytest.mark.fault(
+    "deadline: pods that do not end",
+    "Job pi-speedup-…-r000-00-a1: not finished after 3 s: pod 0 on pi-1 running, pod 1 on"
+    " pi-2 running, pod 2 on pi-3 running [PS-531]. Next: raise "
+    "benchmark_timeout_seconds, give each process less to do, or look at that Pi",
+    kept="trials, with the logs until then",
+    row="pod runs past the deadline",
+)
 @pytest.mark.parametrize("fault", BROKEN.values(), ids=BROKEN.keys())
 def test_a_trial_that_fails_is_one_line_and_a_file(lab: Lab, tmp_path: Path, fault: Fault) -> None:
     outcome = play_with(lab, tmp_path, fault)
@@ -206,6 +304,12 @@ def test_a_trial_that_fails_is_one_line_and_a_file(lab: Lab, tmp_path: Path, fau
     assert (outcome.run_dir / "report.json").exists()
 
 
+@pytest.mark.fault(
+    "node cordoned while it is measured",
+    "pi-2: cordoned (unschedulable) [PS-302]. Next: kubectl uncordon pi-2; then "
+    "ansible-playbook … -e benchmark_run_id=amid",
+    kept="trials",
+)
 def test_a_pi_that_is_cordoned_amid_a_run_is_named(lab: Lab) -> None:
     playing = lab.start("benchmark.yml", benchmark_rounds=50, benchmark_run_id="amid")
     trials = playing.run_dir.parent / "amid/trials"
@@ -218,6 +322,12 @@ def test_a_pi_that_is_cordoned_amid_a_run_is_named(lab: Lab) -> None:
     assert RunStore(trials.parent).trials()[-1].outcome == "failed"
 
 
+@pytest.mark.fault(
+    "runs folder moved away while it is measured",
+    "…/runs/moved: its plan is gone: someone moved or removed it while it measured "
+    "[PS-714]. Next: put it back, then ansible-playbook …; or begin a new run",
+    kept="trials, where they were moved to",
+)
 def test_a_runs_folder_that_is_moved_away_amid_a_run_is_one_line(lab: Lab) -> None:
     playing = lab.start("benchmark.yml", benchmark_rounds=50, benchmark_run_id="moved")
     folder = playing.run_dir.parent / "moved"
@@ -227,6 +337,12 @@ def test_a_runs_folder_that_is_moved_away_amid_a_run_is_one_line(lab: Lab) -> No
     assert RunStore(folder.with_name("elsewhere")).trials()
 
 
+@pytest.mark.fault(
+    "Job deleted by another",
+    "Job pi-speedup-orphan-r000-00-a1: deleted by someone else while it ran [PS-533]. "
+    "Next: see who removed it, or the ConfigMap that owns it, then ansible-playbook …",
+    kept="trials",
+)
 def test_an_owner_that_is_deleted_amid_a_run_takes_the_pods_along(lab: Lab) -> None:
     endless = {"benchmark_samples_per_process": 10**9, **JOB_FIRST}
     playing = lab.start("benchmark.yml", benchmark_run_id="orphan", **endless)

@@ -73,6 +73,14 @@ def go_on(lab: Lab, run_id: str) -> Outcome:
     return outcome
 
 
+@pytest.mark.fault(
+    "SIGKILL",
+    "(none: nobody is left to say it)",
+    kept="trials; the run goes on",
+    exit_code=-9,
+    row="SIGKILL to all after 2%",
+)
+@pytest.mark.fault("SIGKILL", row="SIGKILL to Ansible after 72%")
 @pytest.mark.parametrize(
     "moment", MOMENTS[::_EVERY], ids=lambda moment: f"{moment.way} after {moment.share:.0%}"
 )

@@ -1,11 +1,11 @@
-"""Inventories that nobody wrote for this project: one from the cluster, and those of k3s-ansible."""
+"""What nobody wrote for this project: inventories, and a kubeconfig of Rancher's."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         env=playbook_environment(),
+        cwd=PROJECT,
         check=False,
     )
 
@@ -64,7 +65,13 @@ def test_the_inventory_made_from_the_cluster_measures(lab: Lab, tmp_path: Path) 
     words = ("inventory", "--kubeconfig", str(lab.folder / "kubeconfig"), "--output", str(inventory))
     made = command(*words)
     assert made.returncode == 0, made.stderr
-    assert made.stdout == f"{inventory}: 3 Pis. Next: ansible-playbook -i {inventory} benchmark.yml\n"
+    assert made.stdout.splitlines() == [
+        f"{inventory}: 3 Pis",
+        "  pis     pi-1, pi-2, pi-3: each takes pods",
+        "  base    pi-1: not asked whether it has Docker",
+        "  server  pi-1: the first one's kubeconfig is fetched for each run",
+        f"Next: look at {inventory}; then make benchmark 'ARGS=-i {inventory}'",
+    ]
     found = yaml.safe_load(inventory.read_text())
     assert found["pis"]["hosts"] == {
         name: {"ansible_host": address} for name, address in addresses(lab).items()
@@ -120,6 +127,21 @@ def test_an_inventory_of_k3s_ansible_measures_as_it_is(lab: Lab, tmp_path: Path,
     assert cleaned.returncode == 0, cleaned.stdout + cleaned.stderr
 
 
+@pytest.mark.fault(
+    "names of one's own in the inventory, ansible_host is the node's address", "survived", kept="all"
+)
+def test_names_of_ones_own_are_known_by_their_addresses(lab: Lab, tmp_path: Path) -> None:
+    known = addresses(lab)
+    own = {f"rpi4-{name}": {"ansible_host": known[name]} for name in ("pi-3", "pi-1", "pi-2")}
+    inventory = tmp_path / "inventory.yml"
+    inventory.write_text(yaml.safe_dump({"pis": {"hosts": own}, "base": {"hosts": {"rpi4-pi-1": None}}}))
+    done = play(lab, inventory, "benchmark.yml", benchmark_run_id="own")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (report(inventory)["pis"], report(inventory)["base_pi"]) == (["pi-1", "pi-2", "pi-3"], "pi-1")
+    again = play(lab, inventory, "benchmark.yml", benchmark_run_id="own")
+    assert again.stderr.startswith("run own: it is complete [PS-713]. Next: "), again.stdout + again.stderr
+
+
 def test_an_address_that_no_node_has_is_one_line(lab: Lab, tmp_path: Path) -> None:
     inventory = tmp_path / "inventory.yml"
     inventory.write_text(yaml.safe_dump(k3s_ansible(["127.9.9.9", *list(addresses(lab).values())[1:]])))
@@ -129,3 +151,31 @@ def test_an_address_that_no_node_has_is_one_line(lab: Lab, tmp_path: Path) -> No
         done.stderr
     )
     assert done.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def behind_a_path(lab: Lab, tmp_path: Path) -> Iterator[Path]:
+    """Return a kubeconfig as Rancher writes it: its server is a path of another one, with / at its end."""
+    path = "/k8s/clusters/c-1/"
+    proxy = subprocess.Popen(
+        lab.command("kubectl", "--", "proxy", "--port=0", f"--api-prefix={path}"),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert proxy.stdout is not None
+    address = proxy.stdout.readline().split()[-1]
+    kubeconfig = tmp_path / "rancher.yml"
+    kubeconfig.touch(0o600)
+    cluster = {"name": "c", "cluster": {"server": f"http://{address}{path}"}}
+    context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
+    found = {"apiVersion": "v1", "kind": "Config", "current-context": "c", "clusters": [cluster]}
+    found |= {"contexts": [context], "users": [{"name": "u", "user": {"token": "abc"}}]}
+    kubeconfig.write_text(yaml.safe_dump(found))
+    yield kubeconfig
+    proxy.kill()
+    proxy.wait()
+
+
+def test_an_api_server_behind_a_path_measures(lab: Lab, behind_a_path: Path) -> None:
+    done = lab.play("benchmark.yml", benchmark_kubeconfig=behind_a_path)
+    assert done.exit_code == 0, done.output

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clone import copy_work_tree, make
+from tests.clone import copy_work_tree, make, typed
 
 
 @pytest.fixture
@@ -40,14 +40,8 @@ def test_the_demo_runs_and_leaves_nothing(clone: Path) -> None:
     assert history.returncode == 0, history.stderr
     assert [each["run_id"] for each in json.loads(history.stdout)["runs"]] == [report["run_id"]]
     # As the demo's last lines have it.
-    cleaned = subprocess.run(
-        [".venv/bin/ansible-playbook", "-i", ".lab/inventory.yml", "cleanup.yml"],
-        cwd=clone,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert cleaned.returncode == 0, cleaned.stdout + cleaned.stderr
+    cleaned = typed(clone, ".venv/bin/ansible-playbook", "-i", ".lab/inventory.yml", "cleanup.yml")
+    assert cleaned.returncode == 0, cleaned.stdout
     ended = make(clone, "lab-down")
     assert ended.returncode == 0, ended.stdout
     assert not (clone / ".lab").exists()

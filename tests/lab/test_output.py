@@ -71,6 +71,7 @@ def test_report_yml_shows_the_figures_again(lab: Lab, success: Outcome) -> None:
     assert success.output.endswith(again.output)
 
 
+@pytest.mark.fault("cleanup twice, the second with nothing there", "(nothing)", kept="the runs", exit_code=0)
 def test_cleanup_says_what_it_removed_and_then_nothing(lab: Lab, success: Outcome) -> None:
     first = lab.play("cleanup.yml")
     assert re.search(r"^removed Job pi-speedup-\S+ with \d pods", first.output, re.MULTILINE), first.output
@@ -112,7 +113,7 @@ def computing(run_id: str) -> bool:
             words = path.read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"--run-id" in words and run_id.encode() in words:
+        if f"--run-id={run_id}".encode() in words:
             return True
     return False
 
@@ -129,6 +130,27 @@ STOPS: dict[str, tuple[int, str]] = {
 }
 
 
+@pytest.mark.fault(
+    "SIGINT",
+    "run stopped-2: stopped by Ctrl-C after 0 of 3 rounds [PS-901]. Next: "
+    "ansible-playbook … -e benchmark_run_id=stopped-2",
+    kept="trials; the run goes on",
+    row="Ctrl-C",
+)
+@pytest.mark.fault(
+    "SIGTERM",
+    "run stopped-2: stopped by SIGTERM after 0 of 3 rounds [PS-901]. Next: "
+    "ansible-playbook … -e benchmark_run_id=stopped-2",
+    kept="trials; the run goes on",
+    row="SIGTERM",
+)
+@pytest.mark.fault(
+    "SIGHUP",
+    "run stopped-2: stopped by a closed terminal after 0 of 3 rounds [PS-901]. Next: "
+    "ansible-playbook … -e benchmark_run_id=stopped-2",
+    kept="trials; the run goes on",
+    row="SIGHUP",
+)
 @pytest.mark.parametrize(("number", "by"), STOPS.values(), ids=STOPS)
 def test_a_stopped_run_says_how_it_goes_on_and_that_works(lab: Lab, number: int, by: str) -> None:
     run_id = f"stopped-{number}"
@@ -158,6 +180,9 @@ def test_a_stopped_run_says_how_it_goes_on_and_that_works(lab: Lab, number: int,
     assert "3 of 3 rounds" in on.stdout
 
 
+@pytest.mark.fault(
+    "SIGINT twice", "[ERROR]: User interrupted execution", kept="trials, without a report", exit_code=99
+)
 def test_a_second_ctrl_c_ends_ansible_without_a_report_and_the_pods_all_the_same(lab: Lab) -> None:
     playing = lab.start("benchmark.yml", benchmark_run_id="twice", **LONG)
     await_that(lambda: trials_of(playing, "twice"), "a first trial is on disk")

@@ -72,7 +72,7 @@ class Ssh:
 def fixture_ssh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ssh]:
     folder = tmp_path_factory.mktemp("ssh")
     folder.chmod(0o700)
-    for name in ("key", "stranger", "host", "other_host"):
+    for name in ("key", "stranger", "greeted", "read_only", "full", "host", "other_host"):
         words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
         subprocess.run(words, check=True)
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -81,9 +81,23 @@ def fixture_ssh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ssh]:
         public = (folder / f"{key}.pub").read_text()
         (folder / name).write_text(f"[127.0.0.1]:{port} {public}")
     (folder / "unknown").touch()
+    forced = {
+        # As a login's shell does that says something, and as systemd marks a terminal's context.
+        "greeted": r"printf 'Welcome.\n3 updates.\n\033]3008;start=1;type=shell\033\\\\'; "
+        r"/bin/sh -c \"$SSH_ORIGINAL_COMMAND\"; rc=$?; printf '\033]3008;end=1\033\\\\Bye\n'; exit $rc",
+        "read_only": r"exec unshare -m /bin/sh -c 'mount --make-rprivate /; for each in /tmp /var/tmp ~; do "
+        r"mount --bind $each $each && mount -o remount,bind,ro $each; done; mount -o remount,bind,ro /; "
+        r"exec /bin/sh -c \"$SSH_ORIGINAL_COMMAND\"'",
+        "full": r"exec unshare -m /bin/sh -c 'mount --make-rprivate /; mkdir -p ~/.ansible; "
+        r"for each in /tmp /var/tmp ~/.ansible; do mount -t tmpfs -o size=4k none $each; "
+        r"head -c 4096 /dev/zero >$each/full; done; cd /tmp; exec /bin/sh -c \"$SSH_ORIGINAL_COMMAND\"'",
+    }
+    (folder / "forced").write_text(
+        "".join(f'command="{what}" {(folder / f"{key}.pub").read_text()}' for key, what in forced.items())
+    )
     (folder / "config").write_text(
         f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {folder}/host\nPidFile none\nUsePAM no\n"
-        f"AuthorizedKeysFile {folder}/key.pub\nStrictModes no\nPasswordAuthentication no\n"
+        f"AuthorizedKeysFile {folder}/key.pub {folder}/forced\nStrictModes no\nPasswordAuthentication no\n"
         "KbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n"
     )
     if os.geteuid() == 0:
@@ -152,13 +166,36 @@ def test_a_run_and_its_cleanup_over_ssh(ssh: Ssh, lab: Lab, tmp_path: Path) -> N
     statuses = {check["code"]: check["status"] for check in report["checks"]}
     assert statuses["clock_offset"] == "pass"
 
-    left = run / "private"
+    left = run.resolve() / "private"
     left.mkdir(mode=0o700)
-    (left / "kubeconfig").write_text("left by a run that broke off")
+    fetched = left / "kubeconfig"
+    fetched.write_text(
+        f"# pi-speedup fetched this for {left.parent.name} and removes it when it has served.\n"
+    )
+    theirs = tmp_path / "runs" / "photos" / "private"
+    theirs.mkdir(parents=True)
+    (theirs / "diary.txt").write_text("mine")
     done = play("cleanup.yml", ssh.inventory(lab), tmp_path, "-vvvv")
     assert done.exit_code == 0, done.output
     assert [secret[:8] for secret in known if shown(secret, done.output)] == []
-    assert [path for path in (tmp_path / "runs").rglob("*") if path.name in ("private", ".cleanup")] == []
+    assert f"- {fetched}\n" in done.output
+    assert list((tmp_path / "runs").glob("*/private")) == [theirs]
+    assert (theirs / "diary.txt").read_text() == "mine"
+    # It says what was opened last, and holds no key.
+    kept = {path.name for path in (tmp_path / "runs" / ".cleanup-pi-speedup").iterdir()}
+    assert kept == {"run.json", "owner.json"}
+
+
+def test_a_name_is_used_by_the_address_that_the_certificate_is_for(
+    ssh: Ssh, lab: Lab, tmp_path: Path
+) -> None:
+    inventory = ssh.inventory(lab)
+    variables = inventory["all"]["children"]["pis"]["vars"]
+    # The certificate of a lab's API server has its addresses alone.
+    variables["ansible_host"] = "localhost"
+    variables["ansible_ssh_common_args"] += f" -o HostKeyAlias=[127.0.0.1]:{ssh.port}"
+    done = play("benchmark.yml", inventory, tmp_path)
+    assert done.exit_code == 0, done.output
 
 
 def test_a_kubeconfig_that_is_given_wins(ssh: Ssh, lab: Lab, tmp_path: Path) -> None:
@@ -170,6 +207,26 @@ def test_a_kubeconfig_that_is_given_wins(ssh: Ssh, lab: Lab, tmp_path: Path) -> 
     assert done.exit_code == 0, done.output
 
 
+def test_what_a_login_says_at_its_begin_and_end_is_no_answer(ssh: Ssh, lab: Lab, tmp_path: Path) -> None:
+    inventory = ssh.inventory(lab)
+    pis = inventory["all"]["children"]["pis"]
+    pis["vars"]["ansible_ssh_private_key_file"] = str(ssh.folder / "greeted")
+    done = play("benchmark.yml", inventory, tmp_path)
+    assert done.exit_code == 0, done.output
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes its disk read-only")
+def test_a_read_only_disk_is_told_as_that(ssh: Ssh, lab: Lab, tmp_path: Path) -> None:
+    key = str(ssh.folder / "read_only")
+    done = play("benchmark.yml", ssh.inventory(lab, ansible_ssh_private_key_file=key), tmp_path)
+    assert_told(
+        done,
+        r"^pi-2: no file can be written there: Read-only file system \[PS-225\]\. Next: ssh .* sudo dmesg",
+    )
+
+
+# Ansible keeps a connection for a minute, by host and user: another key would not be asked for.
+OWN_CONNECTION = {"ansible_control_path": "none"}
 UNREACHABLE = {
     "nobody listens": (
         {"ansible_port": 9},
@@ -189,6 +246,11 @@ UNREACHABLE = {
         {"key": "stranger"},
         r"^pi-2: ssh does not let .* in at .*\(Permission denied \(publickey\)\) \[PS-204\]\. Next: ssh-copy",
     ),
+    "full disk": (
+        {"key": "full", **OWN_CONNECTION},
+        # All that Debian's sh says of a full disk is that it could not write.
+        r"^pi-2: no file can be written there \(.*echo: I/O error\) \[PS-607\]\. Next: ssh .* df -h / /tmp$",
+    ),
     "no Python": (
         {"ansible_python_interpreter": "/usr/bin/python-none"},
         r"^pi-2: Ansible found no working Python there .*Next: set ansible_python_interpreter for pi-2",
@@ -196,6 +258,48 @@ UNREACHABLE = {
 }
 
 
+@pytest.mark.fault(
+    "ssh: one of three Pis away",
+    "pi-2: cannot be reached over ssh (Connection refused) [PS-201]. Next: ssh "
+    "pi@192.168.1.102; check its power, its network and ansible_host in the inventory",
+    kept="nothing begun",
+    row="nobody listens",
+)
+@pytest.mark.fault(
+    "ssh: host key unknown",
+    "pi-2: the ssh host key of 192.168.1.102 is not known here [PS-202]. Next: ssh "
+    "pi@192.168.1.102, compare the fingerprint with …",
+    kept="nothing begun",
+    row="unknown host key",
+)
+@pytest.mark.fault(
+    "ssh: another host key",
+    "pi-2: 192.168.1.102 shows another ssh host key than the one known here [PS-203]. "
+    "Next: if that machine was set up anew, ssh-keygen -R '192.168.1.102', then …",
+    kept="nothing begun",
+    row="another host key",
+)
+@pytest.mark.fault(
+    "ssh: user not let in",
+    "pi-2: ssh does not let pi in at 192.168.1.102 (Permission denied (publickey)) "
+    "[PS-204]. Next: ssh-copy-id pi@192.168.1.102, or correct ansible_user in the "
+    "inventory",
+    kept="nothing begun",
+    row="not let in",
+)
+@pytest.mark.fault(
+    "disk of a Pi full when it is looked at",
+    "pi-2: no file can be written there (… echo: I/O error) [PS-607]. Next: ssh … df -h / /tmp",
+    kept="nothing begun",
+    row="full disk",
+)
+@pytest.mark.fault(
+    "no Python on a Pi",
+    "pi-2: Ansible found no working Python there (…) [PS-215]. Next: set "
+    "ansible_python_interpreter for pi-2 in the inventory",
+    kept="nothing begun",
+    row="no Python",
+)
 @pytest.mark.parametrize(("variables", "line"), UNREACHABLE.values(), ids=UNREACHABLE)
 def test_a_pi_that_cannot_be_worked_on_stops_the_run(
     ssh: Ssh, lab: Lab, tmp_path: Path, variables: dict[str, Any], line: str
@@ -213,6 +317,28 @@ def test_a_pi_that_cannot_be_worked_on_stops_the_run(
     assert list((tmp_path / "runs").glob("*/plan.json")) == []
 
 
+@pytest.mark.fault("disk of the Pi full that works alone, as a process", "survived", kept="all")
+def test_a_full_disk_costs_the_pi_that_works_alone_nothing(ssh: Ssh, lab: Lab, tmp_path: Path) -> None:
+    inventory = ssh.inventory(lab)
+    full = {"ansible_ssh_private_key_file": str(ssh.folder / "full"), **OWN_CONNECTION}
+    inventory["all"]["children"]["pis"]["hosts"]["pi-1"] = full
+    shared = inventory["all"]["vars"]
+    # Neither the kubeconfig is read there, nor is it looked at: it works only.
+    shared |= {"benchmark_kubeconfig": str(lab.folder / "kubeconfig"), "benchmark_host_checks": False}
+    # The lab's CPU budget is kept by a program in a folder that the full disk hides.
+    shared["benchmark_base_command_prefix"] = []
+    done = play("benchmark.yml", inventory, tmp_path)
+    assert done.exit_code == 0, done.output
+
+
+@pytest.mark.fault(
+    "ssh: one of three Pis away, and two are enough",
+    "pi-2: cannot be reached over ssh (Connection refused); measuring without it "
+    "(benchmark_min_pis: 2) [PS-201]. Next: ssh pi@…; check its power, its network and "
+    "ansible_host in the inventory",
+    kept="all, of the two; the report names the third",
+    exit_code=0,
+)
 def test_a_pi_that_is_away_is_left_out_where_two_are_enough(ssh: Ssh, lab: Lab, tmp_path: Path) -> None:
     inventory = ssh.inventory(lab, ansible_port=9)
     inventory["all"]["vars"]["benchmark_min_pis"] = 2
@@ -228,6 +354,13 @@ def test_a_pi_that_is_away_is_left_out_where_two_are_enough(ssh: Ssh, lab: Lab, 
     assert [host["name"] for host in report["hosts"] if host["before"] and host["after"]] == ["pi-1", "pi-3"]
 
 
+@pytest.mark.fault(
+    "ssh: the Pi that works alone is away, and two are enough",
+    "pi-1: cannot be reached over ssh (Connection refused) [PS-201]. Next: ssh pi@…; "
+    "check its power, its network and ansible_host in the inventory; or put another Pi "
+    "into the group `base`",
+    kept="nothing begun",
+)
 def test_the_pi_that_works_alone_is_never_left_out(ssh: Ssh, lab: Lab, tmp_path: Path) -> None:
     inventory = ssh.inventory(lab)
     inventory["all"]["vars"]["benchmark_min_pis"] = 2
@@ -241,7 +374,7 @@ def test_the_pi_that_works_alone_is_never_left_out(ssh: Ssh, lab: Lab, tmp_path:
 SERVER = {
     "no K3s server there": (
         {"k3s_kubeconfig_source": "/none/k3s.yaml"},
-        r"^pi-1: there is no /none/k3s\.yaml, so no K3s server runs there \[PS-436\]\. Next: put",
+        r"^pi-1: there is no /none/k3s\.yaml, so no K3s server runs there \[PS-436\]\. Next: name",
     ),
     "no kubeconfig": (
         {"k3s_kubeconfig_source": "/etc/hostname"},
@@ -273,5 +406,6 @@ def test_a_cleanup_without_a_kubeconfig_goes_on_and_says_what_is_left(
     done = play("cleanup.yml", inventory, tmp_path)
     assert_told(
         done,
-        r"^pi-1: there is no /none/k3s\.yaml, .* \[PS-436\]\. Next: .*; then run cleanup\.yml again, or ",
+        r"^pi-1: there is no /none/k3s\.yaml, .* \[PS-436\]\. Next: .*; then run "
+        r"\S*ansible-playbook .*cleanup\.yml again, or ",
     )

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pi_speedup.kube import owned
-from pi_speedup.kube.cleanup import clean_up
-from pi_speedup.kube.client import Json, KubeClient
-from pi_speedup.kube.errors import KubeError
-from pi_speedup.kube.lease import LEASE_NAME, hold
-from pi_speedup.kube.manifest import job_name
-from pi_speedup.kube.owned import POLICY_NAME, Place, apply, isolate, owner_uid, remove, to_apply
+from pi_speedup.kube.access.client import Json, KubeClient
+from pi_speedup.kube.access.errors import KubeError
+from pi_speedup.kube.follow.manifest import job_name
+from pi_speedup.kube.owned import cleanup, owned
+from pi_speedup.kube.owned.cleanup import clean_up
+from pi_speedup.kube.owned.lease import LEASE_NAME, hold
+from pi_speedup.kube.owned.owned import (
+    POLICY_NAME,
+    Place,
+    labels,
+    policy_to_apply,
+    remove,
+    to_apply,
+)
 from pi_speedup.problem import ProblemError
 from tests.lab.fault_proxy import Fault, FaultProxy, answers, breaks, does_it_but, resets
-from tests.lab.runs import driver, make_place, new_name, new_plan
+from tests.lab.runs import driver, make_place, new_name, new_plan, put
 from tests.manifests import job, namespace, owner, policy, slot_of
 
 EXPIRED = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old resource version"}}
@@ -36,6 +44,13 @@ REMOVALS = {
 }
 
 
+@pytest.mark.fault(
+    "removal answered by 500 or a reset, but done",
+    "survived",
+    kept="the runs",
+    row="delete answers 500, but did delete",
+)
+@pytest.mark.fault("removal answered by 500 or a reset, but done", row="delete breaks off, but did delete")
 @pytest.mark.parametrize("fault", REMOVALS.values(), ids=REMOVALS)
 def test_removal_under_a_fault_is_awaited(
     fault: Fault, proxy: FaultProxy, direct: KubeClient, place: Place
@@ -69,6 +84,13 @@ def test_namesake_that_came_in_between_stays(direct: KubeClient, place: Place) -
     assert direct.get(path)["metadata"]["uid"] == namesake["metadata"]["uid"]
 
 
+@pytest.mark.fault(
+    "cleanup: an object with a finalizer",
+    "ConfigMap p: not gone after 60 s [PS-802]. Next: see who holds it "
+    "(example.org/held), or give that up: kubectl -n ns patch configmap p --type=merge -p"
+    ' \'{"metadata":{"finalizers":null}}\'; then run ansible-playbook cleanup.yml again',
+    kept="the runs",
+)
 def test_what_does_not_go_is_told_and_named_with_the_command_that_helps(
     direct: KubeClient, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +117,7 @@ def cleaned(proxy: FaultProxy, place: Place, running: bool = False) -> tuple[lis
         return clean_up(client, place, lines.append, running), lines
 
 
+@pytest.mark.fault("cleanup twice, the second with nothing there")
 def test_all_of_ours_goes_each_by_its_uid(proxy: FaultProxy, direct: KubeClient) -> None:
     place = make_place(direct)
     plan = new_plan(place)
@@ -120,8 +143,10 @@ def test_all_of_ours_goes_each_by_its_uid(proxy: FaultProxy, direct: KubeClient)
 
 def test_the_pods_are_cut_off_from_the_network_by_what_goes_with_its_owner(direct: KubeClient) -> None:
     place = make_place(direct)
-    ours = policy(place, owner_uid(direct, place))
-    assert [isolate(direct, place, ours) for _ in range(2)] == [True, False]
+    ours = policy(place)
+    (wanted,) = policy_to_apply(direct, place, ours)
+    put(direct, wanted)
+    assert policy_to_apply(direct, place, ours) == []
     spec = direct.get(f"{place.policies}/{POLICY_NAME}")["spec"]
     labels = job()["spec"]["template"]["metadata"]["labels"]
     # Of every pod, in both directions, without an exception.
@@ -137,7 +162,7 @@ def test_a_policy_of_others_with_our_name_stays(direct: KubeClient) -> None:
     theirs = policy(place)
     del theirs["metadata"]["ownerReferences"]
     version = direct.create(place.policies, theirs)["metadata"]["resourceVersion"]
-    assert not isolate(direct, place, policy(place, owner_uid(direct, place)))
+    assert policy_to_apply(direct, place, theirs) == []
     lines: list[str] = []
     assert clean_up(direct, place, lines.append, False) == ["ConfigMap pi-speedup-owner"]
     (line,) = lines
@@ -145,6 +170,7 @@ def test_a_policy_of_others_with_our_name_stays(direct: KubeClient) -> None:
     assert direct.get(f"{place.policies}/{POLICY_NAME}")["metadata"]["resourceVersion"] == version
 
 
+@pytest.mark.fault("cleanup beside a run")
 def test_a_running_measurement_is_taken_away_only_when_told(proxy: FaultProxy, direct: KubeClient) -> None:
     place = make_place(direct)
     with hold(direct, place, "ann@laptop", "run-1"):
@@ -201,6 +227,7 @@ def test_namespace_of_others_stays(proxy: FaultProxy, direct: KubeClient) -> Non
     assert remains(direct, place.namespace_path, before)
 
 
+@pytest.mark.fault("foreign objects with our name or label")
 def test_namespace_that_holds_something_of_others_stays_and_says_so(
     proxy: FaultProxy, direct: KubeClient
 ) -> None:
@@ -216,6 +243,31 @@ def test_namespace_that_holds_something_of_others_stays_and_says_so(
     assert direct.get(f"{place.namespace_path}/secrets/theirs") == secret
 
 
+@pytest.mark.fault(
+    "a pod of an earlier trial that cannot end, since its Pi lost its power",
+    "… stays: pod …, which has our label, does not end; see who holds it (…), or give that up: kubectl …",
+    kept="the runs",
+    exit_code=0,
+)
+def test_namespace_stays_for_a_pod_of_an_earlier_trial_and_says_what_lets_it_go(
+    proxy: FaultProxy, direct: KubeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cleanup, "SETTLE_SECONDS", 1.0)
+    place = make_place(direct)
+    # Held, as a pod whose sandbox cannot be removed; its Job was removed when the next trial began.
+    metadata = {"name": "left", "labels": labels(), "finalizers": ["example.org/held"]}
+    spec = {**job()["spec"]["template"]["spec"], "nodeSelector": {"on": "no-pi"}}
+    pod = direct.create(place.pods, {"metadata": metadata, "spec": spec})
+    direct.delete(f"{place.pods}/left", pod["metadata"]["uid"], "Background")
+    removed, (line,) = cleaned(proxy, place)
+    assert removed == ["ConfigMap pi-speedup-owner"]
+    assert line.startswith(
+        f"namespace {place.namespace} stays: pod left, which has our label, does not end; "
+    )
+    assert f"kubectl -n {place.namespace} patch pod left " in line
+    direct.patch(f"{place.pods}/left", {"metadata": {"finalizers": None}})
+
+
 def test_namespace_whose_contents_cannot_be_read_stays(proxy: FaultProxy, direct: KubeClient) -> None:
     place = make_place(direct)
     before = direct.get(place.namespace_path)
@@ -228,6 +280,7 @@ def test_namespace_whose_contents_cannot_be_read_stays(proxy: FaultProxy, direct
     assert remains(direct, place.namespace_path, before)
 
 
+@pytest.mark.fault("foreign objects with our name or label")
 def test_configmap_of_others_stays(proxy: FaultProxy, direct: KubeClient) -> None:
     place = make_place(direct, unlabelled)
     theirs: dict[str, Any] = new_configmap(direct, place, labels={"app.kubernetes.io/name": "pi-speedup"})
@@ -241,21 +294,31 @@ def test_what_is_there_already_is_not_applied_again(direct: KubeClient) -> None:
     place = Place(new_name())
     wanted = [namespace(place), owner(place)]
     assert to_apply(direct, place, *wanted) == wanted
-    uid = apply(direct, place, wanted)
-    assert direct.get(place.owner_path)["metadata"]["uid"] == uid
+    for manifest in wanted:
+        put(direct, manifest)
     assert to_apply(direct, place, *wanted) == []
     direct.patch(place.namespace_path, {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": None}}})
     assert to_apply(direct, place, *wanted) == wanted[:1]
-    assert apply(direct, place, wanted[:1]) == uid
+    put(direct, wanted[0])
     assert to_apply(direct, place, *wanted) == []
 
 
+@pytest.mark.fault(
+    "namespace Terminating",
+    "namespace ns: being deleted: … Some content has finalizers remaining: "
+    "example.org/held [PS-414]. Next: see who holds it: kubectl -n ns get configmaps …; then run again",
+    kept="nothing begun",
+)
 def test_a_namespace_that_is_going_says_what_holds_it(direct: KubeClient) -> None:
     place = make_place(direct)
     held = new_configmap(direct, place, finalizers=["example.org/held"])
     there = direct.get(place.namespace_path)
     direct.delete(place.namespace_path, there["metadata"]["uid"])
-    with pytest.raises(KubeError, match=f"namespace {place.namespace}: being deleted"):
+    deadline = time.monotonic() + 60
+    while "configmaps. has 1" not in str(direct.get(place.namespace_path)["status"]):
+        assert time.monotonic() < deadline
+    with pytest.raises(KubeError, match=f"namespace {place.namespace}: being deleted") as caught:
         to_apply(direct, place, namespace(place), owner(place))
+    assert f"kubectl -n {place.namespace} get configmaps -o " in str(caught.value)
     path = f"{place.configmaps}/{held['metadata']['name']}"
     direct.patch(path, {"metadata": {"finalizers": []}})

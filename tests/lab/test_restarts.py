@@ -94,6 +94,20 @@ if os.environ.get("PROOFS"):
     }
 
 
+@pytest.mark.fault(
+    "API away for 60 s",
+    "API server https://127.0.0.1:6443 is away; waiting for it",
+    kept="all; the outage is in the trial, and the verdict says so",
+    exit_code=0,
+    row="kube-apiserver stopped for 65 s",
+)
+@pytest.mark.fault(
+    "control plane restarted under a run",
+    "API server https://127.0.0.1:6443 is away; waiting for it",
+    kept="all; the outage is in the trial, and the verdict says so",
+    exit_code=0,
+    row="etcd, then all the rest restarted",
+)
 @pytest.mark.parametrize("cause", CAUSES.values(), ids=CAUSES.keys())
 def test_a_run_survives_and_the_verdict_says_what_happened(
     plane: ControlPlane,

@@ -14,11 +14,12 @@ from typing import NoReturn
 
 import pytest
 
-from pi_speedup.kube import follow as follow_module
-from pi_speedup.kube.client import Json, KubeClient
-from pi_speedup.kube.manifest import job_name
-from pi_speedup.kube.owned import OWNER_NAME, Place, is_owned, owner_uid
+from pi_speedup.kube.access.client import Json, KubeClient
+from pi_speedup.kube.follow import follow as follow_module
+from pi_speedup.kube.follow.manifest import job_name
+from pi_speedup.kube.owned.owned import OWNER_NAME, Place, is_owned, owner_uid
 from pi_speedup.problem import Interrupted, ProblemError
+from pi_speedup.workload.pi import Pi
 from tests.lab.fault_proxy import FaultProxy
 from tests.lab.lab import Lab
 from tests.lab.runs import LABELS, driver, make_place, misbehaving, new_name, new_plan, run
@@ -60,7 +61,12 @@ def test_a_good_trial_has_a_whole_report_of_each_pi(kubeconfig: Path, place: Pla
 def test_several_processes_each_have_a_stream(kubeconfig: Path, place: Place) -> None:
     done = run(kubeconfig, place, new_plan(place, processes=2, cpu_limit_cores=0.2))
     assert done.said == ""
-    streams = [stream for worker in done.trial.workers if worker.report for stream in worker.report.streams]
+    streams = [
+        stream
+        for worker in done.trial.workers
+        if worker.report
+        for stream in Pi().own(worker.report, worker.pi).streams
+    ]
     assert sorted(streams) == [
         f"r001-00-together-3.1.{pod}.{number}" for pod in range(3) for number in range(2)
     ]
@@ -112,6 +118,12 @@ def test_a_trial_in_the_middle_of_a_run_costs_few_requests(lab: Lab, kubeconfig:
     assert 0 < len(requests) <= 8 + math.ceil(len(PIS) / 500), requests
 
 
+@pytest.mark.fault(
+    "exit 1 in one of three pods",
+    'pod 1 on pi-2: exit code 1, Error; its last log line: "last [2J" [PS-521]. Next: '
+    "read the pod's log (whole log: logs/r001-00-together-3/….log)",
+    kept="trials, and the other pods' results",
+)
 def test_failed_pod_is_named_with_its_last_words_and_the_others_reports_stay(
     kubeconfig: Path, place: Place
 ) -> None:
@@ -129,6 +141,12 @@ def test_failed_pod_is_named_with_its_last_words_and_the_others_reports_stay(
     assert done.reports == [0, 2]
 
 
+@pytest.mark.fault(
+    "exit 1 in all pods",
+    'pod 0 on pi-1: exit code 1, Error (and 2 more); its last log line: "no such file" '
+    "[PS-521]. Next: read the pod's log (whole log: logs/….log)",
+    kept="trials",
+)
 def test_of_pods_that_all_fail_one_is_named_with_how_many_more(kubeconfig: Path, place: Place) -> None:
     done = run(kubeconfig, place, program="raise SystemExit('no such file')")
     assert re.match(
@@ -138,6 +156,14 @@ def test_of_pods_that_all_fail_one_is_named_with_how_many_more(kubeconfig: Path,
     assert (done.reports, len(done.logs)) == ([], 3)
 
 
+@pytest.mark.fault(
+    "Pod Security",
+    '3 of 3 pods: FailedCreate: violates PodSecurity "restricted:latest": unrestricted '
+    'capabilities (container "pi-calculator" must set '
+    'securityContext.capabilities.drop=["ALL"]) [PS-413]. Next: use a namespace whose '
+    "rules admit this pod (benchmark_namespace), or change the rule",
+    kept="trials",
+)
 def test_hopeless_job_is_suspended_and_its_events_are_kept(
     kubeconfig: Path, direct: KubeClient, place: Place
 ) -> None:
@@ -174,6 +200,13 @@ NONSENSE = {
 }
 
 
+@pytest.mark.fault(
+    "result that is not UTF-8",
+    "pod 1 on pi-2: not JSON (Expecting value: line 1 column 1 (char 0)) [PS-541]. Next: "
+    "ansible-playbook … -e benchmark_run_id=…",
+    kept="trials, and the other pods' results",
+    row="not text",
+)
 @pytest.mark.parametrize("code", NONSENSE.values(), ids=NONSENSE)
 def test_nonsense_of_one_pod_fails_the_trial_and_keeps_the_others_reports(
     code: str, kubeconfig: Path, place: Place
@@ -186,12 +219,14 @@ def test_nonsense_of_one_pod_fails_the_trial_and_keeps_the_others_reports(
     assert len(done.logs) == 3
 
 
+@pytest.mark.fault("log of 50 MB")
 def test_a_log_without_end_is_bounded(kubeconfig: Path, place: Place) -> None:
     code = "for _ in range(1000): print('x' * 1000)\nraise SystemExit(1)"
     done = run(kubeconfig, place, program=misbehaving(1, code))
     assert [len(log) for log in done.logs][1] == 262_144
 
 
+@pytest.mark.fault("deadline: pods that do not end")
 def test_what_takes_too_long_is_ended(kubeconfig: Path, direct: KubeClient, place: Place) -> None:
     plan = new_plan(place, timeout_seconds=2)
     done = run(kubeconfig, place, plan, program=misbehaving(1, FOR_A_WHILE))
@@ -204,6 +239,13 @@ def test_what_takes_too_long_is_ended(kubeconfig: Path, direct: KubeClient, plac
     )
 
 
+@pytest.mark.fault(
+    "Job suspended by another",
+    "Job pi-speedup-r1: suspended by someone else while it ran [PS-534]. Next: see who "
+    "did (kubectl -n ns get job pi-speedup-r1 -o yaml --show-managed-fields), then run "
+    "again",
+    kept="trials",
+)
 def test_a_job_that_another_suspends_is_named(kubeconfig: Path, direct: KubeClient, place: Place) -> None:
     plan = new_plan(place)
     path = job_path(place, job_name(plan, slot_of(plan), 1))
@@ -327,6 +369,12 @@ def test_nothing_is_measured_without_the_owner(
         driver(direct, Place(place.namespace, owner), new_plan(place), uid=uid).prepare()
 
 
+@pytest.mark.fault(
+    "Job of others with our name",
+    "Job …: there is one in namespace … that is not ours [PS-412]. Next: choose another "
+    "benchmark_run_id or benchmark_namespace",
+    kept="trials; theirs is untouched",
+)
 def test_job_of_others_with_our_name_is_left_alone(
     proxy: FaultProxy, direct: KubeClient, place: Place
 ) -> None:
@@ -392,6 +440,39 @@ RULES: dict[str, tuple[tuple[str, Json], str]] = {
 }
 
 
+@pytest.mark.fault(
+    "quota on CPU",
+    "1 of 3 pods: FailedCreate: exceeded quota: rule, requested: limits.cpu=500m, used: "
+    "limits.cpu=1, limited: limits.cpu=1 [PS-413]. Next: use a namespace whose rules "
+    "admit this pod (benchmark_namespace), or change the rule",
+    kept="trials",
+    row="quota on CPU",
+)
+@pytest.mark.fault(
+    "quota on Jobs",
+    "API server https://127.0.0.1:6443: forbids POST …/jobs (403): exceeded quota: rule, "
+    "requested: count/jobs.batch=1, used: count/jobs.batch=0, limited: count/jobs.batch=0"
+    " [PS-413]. Next: raise the quota (kubectl describe quota -A), or choose another "
+    "benchmark_namespace",
+    kept="trials",
+    row="quota on Jobs",
+)
+@pytest.mark.fault(
+    "limit range: less CPU than is asked for",
+    "3 of 3 pods: FailedCreate: maximum cpu usage per Container is 100m, but limit is "
+    "500m [PS-413]. Next: use a namespace whose rules admit this pod "
+    "(benchmark_namespace), or change the rule",
+    kept="trials",
+    row="limit range, most CPU",
+)
+@pytest.mark.fault(
+    "limit range: more memory than is asked for",
+    "3 of 3 pods: FailedCreate: minimum memory usage per Container is 4Gi, but request is"
+    " 128Mi [PS-413]. Next: use a namespace whose rules admit this pod "
+    "(benchmark_namespace), or change the rule",
+    kept="trials",
+    row="limit range, least memory",
+)
 @pytest.mark.parametrize(("rule", "line"), RULES.values(), ids=RULES)
 def test_what_a_namespace_forbids_is_one_line(
     rule: tuple[str, Json], line: str, kubeconfig: Path, direct: KubeClient
@@ -409,6 +490,12 @@ def test_what_a_namespace_forbids_is_one_line(
     direct.delete(place.namespace_path, there["metadata"]["uid"], "Background")
 
 
+@pytest.mark.fault(
+    "node that flaps for 20 s",
+    "pi-2 stopped answering at 12:03:20; waiting for it",
+    kept="all; the outage is in the trial",
+    exit_code=0,
+)
 def test_a_pi_that_stops_answering_for_a_while_is_told_and_the_trial_goes_on(
     lab: Lab, kubeconfig: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from pi_speedup.codes import Code
+from pi_speedup.model.base import Model
 from pi_speedup.model.host import Host, HostLook
 from pi_speedup.model.node import Node, Nodes
 from pi_speedup.model.plan import Plan
 from pi_speedup.problem import Problem, ProblemError
-from pi_speedup.store import MAX_LOG_BYTES, RunStore, remove_private
+from pi_speedup.store import MAX_LOG_BYTES, RunStore
+from tests.look_alikes import seen
 from tests.unit.plan.factory import plan, trial
 from tests.unit.report.factory import state
 
@@ -83,6 +85,14 @@ def test_a_renamed_trial_is_refused(store: RunStore, made: Plan) -> None:
         store.trials()
 
 
+@pytest.mark.fault(
+    "a run's file spoilt",
+    "…/x/plan.json: empty [PS-703]. Next: take it from a copy of the run, or move a trial"
+    " out of the folder and measure it anew",
+    kept="the other files",
+    row="empty",
+)
+@pytest.mark.fault("a run's file spoilt", row=["cut", "NaN", "twice"])
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -106,6 +116,7 @@ def test_a_spoilt_file_is_one_line_that_names_it(store: RunStore, content: str, 
     assert refused.value.problem.next_step.startswith("take it from a copy of the run")
 
 
+@pytest.mark.fault("log of 50 MB", "survived", kept="its first 256 KiB, and a line that says so")
 def test_a_long_log_is_cut_and_says_so(store: RunStore, made: Plan) -> None:
     store.add(trial(made, made.slots[0]), {"pod": b"\xff" * 50_000_000})
     log = (store.folder / "logs" / made.slots[0].name / "pod.log").read_bytes()
@@ -113,12 +124,19 @@ def test_a_long_log_is_cut_and_says_so(store: RunStore, made: Plan) -> None:
     assert log.endswith(b"(cut: the log is longer)\n")
 
 
-@pytest.mark.parametrize("name", ["../x", "/etc/x", ""])
+@pytest.mark.parametrize("name", ["../outside", "logs/../../outside", "/tmp/outside", ""])
 def test_no_file_leaves_the_folder(store: RunStore, name: str) -> None:
-    with pytest.raises(ProblemError):
+    with pytest.raises(ProblemError, match="not a path inside the run's folder"):
         store.write({name: "x"})
+    assert [path.name for path in store.folder.parent.iterdir()] == ["x"]
 
 
+@pytest.mark.fault(
+    "runs folder is a file",
+    "…/runs/x/plan.json: cannot be written (File exists) [PS-701]. Next: make room there "
+    "or give write permission; what was written before is whole",
+    kept="nothing begun",
+)
 def test_a_full_or_closed_disk_is_one_line_with_the_file(tmp_path: Path, made: Plan) -> None:
     (tmp_path / "runs").write_text("a file where a folder should be")
     with pytest.raises(
@@ -135,17 +153,89 @@ def test_latest_leads_to_the_newest_run_and_replaces_no_folder(store: RunStore) 
     assert (store.folder.parent / "latest").readlink() == Path("y")
     (store.folder.parent / "latest").unlink()
     (store.folder.parent / "latest").mkdir()
-    with pytest.raises(ProblemError, match="latest: not a link"):
+    with pytest.raises(ProblemError, match="latest: not a link to a run"):
         store.link_as_latest()
 
 
-def test_only_private_folders_are_removed_and_no_link_is_followed(store: RunStore, tmp_path: Path) -> None:
-    store.write({"private/kubeconfig": "key"})
-    (tmp_path / "elsewhere" / "private").mkdir(parents=True)
-    (store.folder.parent / "link").symlink_to(tmp_path / "elsewhere")
-    assert remove_private(store.folder.parent) == [str(store.folder / "private")]
-    assert (tmp_path / "elsewhere" / "private").exists()
-    assert (store.folder / "plan.json").exists()
+@pytest.mark.fault(
+    "a link of others called latest",
+    "…/latest: not a link to a run [PS-704]. Next: move it away, or choose another benchmark_runs_dir",
+    kept="theirs",
+)
+def test_no_link_of_others_is_replaced(store: RunStore, tmp_path: Path) -> None:
+    link = store.folder.parent / "latest"
+    (store.folder.parent / "thesis").mkdir()
+    for target in ("thesis", str(tmp_path), "../runs", "latest", "My Thesis"):
+        link.symlink_to(target)
+        with pytest.raises(ProblemError, match=r"latest: not a link to a run \[PS-704\]\. Next: move it"):
+            store.link_as_latest()
+        assert str(link.readlink()) == target
+        link.unlink()
+    # Of a run that is gone.
+    link.symlink_to("y")
+    store.link_as_latest()
+    assert sorted(path.name for path in store.folder.parent.iterdir()) == ["latest", "thesis", "x"]
+
+
+def of_others(folder: Path) -> dict[str, Callable[[Path], object]]:
+    """Return what may have the name of a file that is to be written."""
+    (folder / "elsewhere").write_text("mine")
+    return {
+        "file": lambda path: path.write_text("mine"),
+        "json": lambda path: path.write_text('{"apiVersion": "v1", "items": []}'),
+        "link": lambda path: path.symlink_to(folder / "elsewhere"),
+        "dangling": lambda path: path.symlink_to(folder / "nowhere"),
+        "pipe": os.mkfifo,
+        "folder": Path.mkdir,
+    }
+
+
+NODES = Nodes(nodes=(Node(name="pi-1"),), not_in_inventory=())
+
+
+@pytest.mark.fault(
+    "a file of others where a run writes",
+    "…/nodes.json: there already, and not a run's [PS-704]. "
+    "Next: move it away, or choose another benchmark_run_id",
+    kept="theirs",
+    row="before the plan-json",
+)
+@pytest.mark.parametrize("kind", ["file", "json", "link", "dangling", "pipe", "folder"])
+@pytest.mark.parametrize("sealed", [False, True], ids=["before the plan", "beside a plan"])
+def test_a_file_of_others_is_not_replaced(tmp_path: Path, made: Plan, kind: str, sealed: bool) -> None:
+    store = RunStore(tmp_path / "runs" / "x")
+    store.write({"hosts/pi-2.before.json": HostLook(pi="pi-2", when="before", state=state())})
+    files: dict[str, Model | str] = {
+        "nodes.json": NODES,
+        "hosts/pi-1.before.json": HostLook(pi="pi-1", when="before", state=state()),
+    }
+    if sealed:
+        store.seal(made)
+        files = {"report.html": "<html>", "logs/a/pod.log": "log"}
+        (store.folder / "logs/a").mkdir(parents=True)
+    for name in files:
+        of_others(tmp_path)[kind](store.folder / name)
+    before = seen(tmp_path)
+    for name, content in files.items():
+        if sealed and kind in ("file", "json"):
+            # What is called so beside a plan is the run's.
+            assert store.write({name: content}) == [name]
+            continue
+        with pytest.raises(ProblemError, match=rf"{name}: .*\[PS-704\]\. Next: move it away"):
+            store.write({name: content})
+    if not (sealed and kind in ("file", "json")):
+        assert seen(tmp_path) == before
+
+
+def test_what_a_run_wrote_it_writes_anew(store: RunStore) -> None:
+    folder = store.folder.with_name("y")
+    other = RunStore(folder)
+    other.write({"nodes.json": NODES})
+    changed = Nodes(nodes=(Node(name="pi-2"),), not_in_inventory=())
+    assert other.write({"nodes.json": changed}) == ["nodes.json"]
+    assert other.write({"nodes.json": changed}) == []
+    store.write({"report.md": "one"})
+    assert store.write({"report.md": "two"}) == ["report.md"]
 
 
 def test_what_was_seen_of_an_address_becomes_its_pis(store: RunStore) -> None:

@@ -56,8 +56,8 @@ def test_the_report_repeats_what_the_workers_measured(report: Any, trials: list[
     assert len({account["rng_seed"] for account in accounts}) == len(accounts) >= 3
     samples = sum(account["samples"] for account in accounts)
     inside = sum(account["inside"] for account in accounts)
-    assert report["estimate_of_pi"]["samples"] == samples
-    assert report["estimate_of_pi"]["estimate"] == pytest.approx(4 * inside / samples)
+    assert report["result"]["samples"] == samples
+    assert report["result"]["estimate"] == pytest.approx(4 * inside / samples)
 
 
 @pytest.mark.parametrize("name", ["report.md", "report.json"])

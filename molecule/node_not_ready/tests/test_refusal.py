@@ -8,7 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 
+
+@pytest.mark.fault(
+    "node NotReady",
+    "pi-2: not Ready (KubeletNotReady: container runtime network not ready: [31mcni "
+    "plugin not initialized, for 4 min) [PS-301]. Next: ssh pi-2 systemctl status "
+    "k3s-agent",
+    kept="nothing begun",
+)
 def test_one_line_names_the_pi_the_reason_and_the_next_step(output: str) -> None:
     assert re.search(
         r"^pi-2: .*not Ready \(.+\) \[PS-301\]\. Next: ssh pi-2 .*systemctl status k3s-agent", output, re.M

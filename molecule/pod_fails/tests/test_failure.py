@@ -16,16 +16,28 @@ def fixture_failed(trials: list[dict[str, Any]]) -> dict[str, Any]:
     return failed
 
 
+@pytest.mark.fault("exit 1 in one of three pods")
 def test_one_line_names_the_pod_its_pi_and_the_cause(output: str) -> None:
     last = output.strip().splitlines()[-1]
     for words in (r"pod 1\b", r"pi-[123]", "exit code 1", "the worker's last words", "Next: "):
         assert re.search(words, last), last
 
 
+@pytest.mark.fault(
+    "terminal codes in a log",
+    'pod 1 on pi-2: exit code 1, Error; its last log line: "[2Jred" [PS-521]. Next: read the pod\'s log …',
+    kept="trials",
+)
 def test_the_words_of_a_pod_cannot_colour_the_terminal(output: str) -> None:
     assert "\x1b" not in output
 
 
+@pytest.mark.fault(
+    "Jinja in a log",
+    "pod 1 on pi-2: exit code 1, Error; its last log line: \"the worker's last words {{ "
+    "7*7 }} [31m\" [PS-521]. Next: read the pod's log …",
+    kept="trials",
+)
 def test_the_words_of_a_pod_are_not_a_template(output: str) -> None:
     assert "the worker's last words {{ 7*7 }}" in output.strip().splitlines()[-1]
 

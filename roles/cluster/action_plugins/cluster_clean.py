@@ -14,19 +14,21 @@ from ansible.utils.display import Display
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "src"))
 
 from pi_speedup.codes import Code
-from pi_speedup.kube.cleanup import clean_up, what_is_left
-from pi_speedup.kube.client import KubeClient
-from pi_speedup.kube.lease import ClaimedError
-from pi_speedup.kube.owned import Place
+from pi_speedup.kube.access.client import KubeClient
+from pi_speedup.kube.owned.cleanup import clean_up, what_is_left
+from pi_speedup.kube.owned.lease import ClaimedError
+from pi_speedup.kube.owned.owned import Place, is_managed
 from pi_speedup.problem import Problem, ProblemError
+from pi_speedup.store import RunStore
 from pi_speedup.text import one_line, to_plain
 
 
 class ActionModule(ActionBase):
-    """Arguments: `kubeconfig`, `namespace`, `end_running`, `unreachable`.
+    """Arguments: `run_dir`, `end_running`, `unreachable`.
 
     unreachable: why there is no kubeconfig, or an empty text. Fails while somebody measures. Else returns
-    `removed`, what went, and `problem`, the line to fail with once the rest is done, or an empty text.
+    `removed`, what went, and `problem`, the line to fail with once the rest is done, or an empty text. The
+    uid of the ConfigMap that owned it is kept in run_dir: what is left on a Pi belongs to it too.
     """
 
     _requires_connection = False
@@ -35,13 +37,15 @@ class ActionModule(ActionBase):
         """Remove it, and wait until it is gone."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         given: Any = to_plain(self._task.args)
-        place = Place(given["namespace"])
         removed: list[str] = []
         problem = str(given["unreachable"] or "")
         try:
+            store = RunStore(Path(given["run_dir"]))
+            run = store.run()
+            place = Place(run.settings.namespace)
             running = _yes_or_no(given["end_running"])
             if not problem:
-                removed = self._clean_up(Path(given["kubeconfig"]), place, running)
+                removed = self._clean_up(Path(run.kubeconfig), place, running, store)
         except (ClaimedError, _SettingError) as error:
             return {**result, "failed": True, "msg": str(error)}
         except ProblemError as error:
@@ -53,8 +57,11 @@ class ActionModule(ActionBase):
             "problem": what_is_left(problem, place) if problem else "",
         }
 
-    def _clean_up(self, kubeconfig: Path, place: Place, running: bool) -> list[str]:
+    def _clean_up(self, kubeconfig: Path, place: Place, running: bool, store: RunStore) -> list[str]:
         with KubeClient(kubeconfig) as client:
+            owner = client.find(place.owner_path)
+            if owner and is_managed(owner):
+                store.note_owner(place.namespace, str(owner["metadata"]["uid"]))
             return clean_up(client, place, Display().display, running)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
@@ -21,21 +21,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "src"))
 from pi_speedup.codes import Code
 from pi_speedup.model.host import AFTER, BEFORE, HostLook, HostState, When
 from pi_speedup.pi.fitness import problems, warnings
-from pi_speedup.pi.shell import Outcome
-from pi_speedup.pi.ssh import Remote, connection_error, other_problem, python_problem, sudo_problem
+from pi_speedup.pi.shell import Outcome, understand_each_sudo
+from pi_speedup.pi.ssh import connection_error, module_problem, other_problem, wants_a_file
 from pi_speedup.pi.state import host_state
 from pi_speedup.plan.left_out import or_another_base
-from pi_speedup.plan.opening import Need
 from pi_speedup.problem import Problem, ProblemError, refuse
+from pi_speedup.remote import Remote
 from pi_speedup.store import RunStore
 from pi_speedup.text import one_line, to_plain
 
 
 class ActionModule(ActionBase):
-    """Arguments: `pi` (a name), `when` (before, after), `run_dir`, `architecture`, `runtime` (or empty).
-
-    And `need`, in the words of plan/opening.py.
-    """
+    """Arguments: `pi` (a name), `when` (before, after), `run_dir`."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module on the Pi between two readings of our clock."""
@@ -45,17 +42,18 @@ class ActionModule(ActionBase):
                 "pi": {"type": "str", "required": True},
                 "when": {"type": "str", "required": True, "choices": [BEFORE, AFTER]},
                 "run_dir": {"type": "path", "required": True},
-                "architecture": {"type": "str", "required": True},
-                "runtime": {"type": "str", "default": ""},
-                "need": {"type": "str", "default": "needed", "choices": list(get_args(Need))},
             }
         )
-        pi, runtime, need = (str(arguments[name]) for name in ("pi", "runtime", "need"))
+        pi = str(arguments["pi"])
         when: When = BEFORE if arguments["when"] == BEFORE else AFTER
         store = RunStore(Path(str(arguments["run_dir"])))
         found: tuple[Problem, ...] = ()
         state: HostState | None = None
+        runtime, need = "", "needed"
         try:
+            if when == BEFORE:
+                run = store.run()
+                runtime, need = run.runtime(pi), run.needs[pi]
             asked_ns = time.time_ns()
             observed = self._observe(pi, runtime, task_vars)
             state = host_state(pi, observed, asked_ns=asked_ns, answered_ns=time.time_ns(), date=self._date())
@@ -71,7 +69,7 @@ class ActionModule(ActionBase):
                 found = problems(
                     state,
                     pi=pi,
-                    architecture=str(arguments["architecture"]),
+                    architecture=run.settings.architecture,
                     runtime=runtime or None,
                     runtime_outcome=_outcome(observed.get("runtime")),
                 )
@@ -101,9 +99,20 @@ class ActionModule(ActionBase):
             return None
         return asked_ns, printed, time.time_ns()
 
+    def _write(self) -> str:
+        """Return what the Pi says when it is to write a file where programs do."""
+        script = 'LC_ALL=C; export LC_ALL; file=$(mktemp) && echo x >"$file" && rm -f "$file"'
+        try:
+            told = self._low_level_execute_command(script, sudoable=False)
+        except AnsibleError:
+            return ""
+        return f"{told['stdout']}\n{told['stderr']}"
+
     def _observe(self, pi: str, runtime: str, task_vars: dict[str, Any] | None) -> dict[str, Any]:
         """Return what the module saw; ProblemError if it saw nothing."""
-        remote = Remote.of(pi, self._play_context)
+        remote = Remote.of_action(pi, self, task_vars)
+        if self._connection.become:
+            understand_each_sudo(self._connection.become)
         try:
             observed: dict[str, Any] = self._execute_module(
                 module_name="pi_host_facts", module_args={"runtime": runtime}, task_vars=task_vars
@@ -112,10 +121,13 @@ class ActionModule(ActionBase):
             raise connection_error(remote, str(error)) from None
         except AnsibleError as error:
             raise ProblemError(other_problem(remote, str(error))) from None
-        said = str(observed.get("module_stderr") or observed.get("module_stdout") or observed.get("msg"))
+        said = "\n".join(
+            str(observed[name]) for name in ("module_stdout", "module_stderr") if observed.get(name)
+        ) or str(observed.get("msg"))
         # There only where no module answered. Ansible's own mark of that has changed between versions.
         if "module_stdout" in observed or "module_stderr" in observed:
-            raise ProblemError(sudo_problem(remote, said) or python_problem(pi, said))
+            wrote = self._write() if wants_a_file(said) else ""
+            raise ProblemError(module_problem(remote, said, wrote))
         if observed.get("failed"):
             raise refuse(
                 Code.PI_CANNOT_BE_LOOKED_AT,
@@ -131,7 +143,8 @@ def _outcome(told: object) -> Outcome | None:
     found: Any = to_plain(told)
     if not isinstance(found, dict):
         return None
-    return Outcome(int(found["rc"]), str(found.get("stderr") or found.get("stdout") or ""))
+    said = found.get("stdout") if found["rc"] == 0 else found.get("stderr") or found.get("stdout")
+    return Outcome(int(found["rc"]), str(said or ""))
 
 
 def _unseen(pi: str, error: ProblemError) -> str:

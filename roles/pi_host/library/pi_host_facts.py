@@ -49,7 +49,8 @@ from ansible.module_utils.basic import AnsibleModule
 # answer may run containers.
 RUNTIME_QUESTIONS = {
     "docker": ["docker", "version", "--format", "{{.Server.Version}}"],
-    "podman": ["podman", "info", "--format", "{{.Version.Version}}"],
+    # Tells too whether this user's containers can be limited.
+    "podman": ["podman", "info", "--format", "json"],
 }
 # coreutils' timeout says so.
 TIMED_OUT = 124

@@ -1,12 +1,13 @@
-"""Adapter: settings and the inventory's groups in; the run's folder and kubeconfig out. Writes nothing."""
+"""Adapter: settings and the inventory's groups in; run.json out, in the run's folder."""
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import os
 import secrets
 import sys
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,20 @@ sys.path.insert(0, str(_PROJECT / "src"))
 
 from pi_speedup.codes import Code
 from pi_speedup.model.settings import PREFIX
-from pi_speedup.plan.opening import Here, Inventory, open_door
+from pi_speedup.plan.opening import Here, Inventory, open_door, settings_of
 from pi_speedup.problem import ProblemError, refuse
+from pi_speedup.store import RUN_FILE, RunStore
 from pi_speedup.text import one_line, to_plain
 
 _GROUPS = ("pis", "base", "server", "agent")
 
 
 class ActionModule(ActionBase):
-    """Arguments: `door`, groups `pis`, `base`, `server`, `agent` or null, `limit`, `reached`, `worker_path`.
+    """Arguments: `door`; `groups`, the hosts of each group of the inventory; `worker`, what trials run in
+    place of the workload's own program, empty for that.
 
-    `reached` is what --limit leaves. The settings are taken from the variables of this host. Returns the
-    fields of Opened.
+    Settings, --limit and the hosts that it leaves are taken from the variables of this host. Returns `dir`,
+    the folder of run.json, and what decides which hosts a play has.
     """
 
     _requires_connection = False
@@ -39,6 +42,8 @@ class ActionModule(ActionBase):
         """Open the door."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         given: Any = to_plain(self._task.args)
+        variables = task_vars or {}
+        limit = variables.get("ansible_limit")
         here = Here(
             project=_PROJECT,
             environment=os.environ,
@@ -47,30 +52,50 @@ class ActionModule(ActionBase):
             fresh=secrets.randbits(16),
         )
         try:
-            opened = open_door(
+            run = open_door(
                 given["door"],
-                self._settings(task_vars or {}),
+                self._all_settings(variables, given["groups"]),
                 Inventory(
-                    **{group: given[group] if given[group] != "" else None for group in _GROUPS},
-                    limit=given["limit"] or None,
-                    reached=given["reached"] or None,
+                    **{group: given["groups"].get(group) for group in _GROUPS},
+                    limit=str(limit) if limit else None,
+                    reached=[str(host) for host in variables["ansible_play_hosts_all"]] if limit else None,
+                    addresses=_addresses(variables["hostvars"], _of_all(given["groups"])),
                 ),
                 here,
-                worker_sha256=hashlib.sha256(Path(given["worker_path"]).read_bytes()).hexdigest(),
+                worker=given["worker"],
                 check_mode=bool(self._task.check_mode),
             )
+            RunStore(run.folder).write({RUN_FILE: run})
         except ProblemError as error:
             return {**result, "failed": True, "msg": str(error)}
-        return {**result, **opened.plain(), "changed": False}
+        return {
+            **result,
+            "changed": False,
+            "dir": str(run.folder),
+            "base_pi": run.base_pi,
+            "fetch_from": run.fetch_from,
+            "pis": list(run.pis),
+            "look_at": list(run.pis) if run.settings.host_checks else [],
+        }
 
-    def _settings(self, variables: dict[str, Any]) -> dict[str, object]:
+    def _all_settings(self, variables: dict[str, Any], groups: dict[str, list[str]]) -> dict[str, object]:
+        """Return this machine's settings with those that stand with the Pis or with a group of them."""
+        of_all = _of_all(groups)
+        hosts = variables["hostvars"]
+        return settings_of(
+            self._settings(variables),
+            {pi: self._settings(hosts[pi]) for pi in of_all if pi in hosts},
+        )
+
+    def _settings(self, variables: Mapping[str, Any]) -> dict[str, object]:
         """Return all variables that begin like a setting, their templates filled in."""
         found: dict[str, object] = {}
-        for name, value in variables.items():
+        for name in variables:
             if not name.startswith(PREFIX):
                 continue
             try:
-                found[str(name)] = to_plain(self._templar.template(value))
+                # Of another host it is filled in as soon as it is read.
+                found[str(name)] = to_plain(self._templar.template(variables[name]))
             except AnsibleError as error:
                 raise refuse(
                     Code.SETTING_TEMPLATE_FAILS,
@@ -79,3 +104,16 @@ class ActionModule(ActionBase):
                     "mend it in the inventory",
                 ) from None
         return found
+
+
+def _of_all(groups: dict[str, list[str]]) -> list[str]:
+    return groups.get("pis") or [*(groups.get("server") or ()), *(groups.get("agent") or ())]
+
+
+def _addresses(hosts: Any, pis: Iterable[str]) -> dict[str, str]:
+    """Return how the Pis are reached, where a variable says so and its template does not fail."""
+    found: dict[str, str] = {}
+    for pi in pis:
+        with contextlib.suppress(AnsibleError, KeyError):
+            found[str(pi)] = str(hosts[pi]["ansible_host"])
+    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import sys
 import time
@@ -15,41 +14,40 @@ from ansible.utils.display import Display
 # Plugins are loaded by path: the package beside the roles is not importable by itself.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "src"))
 
-from pi_speedup.model.settings import Settings
 from pi_speedup.plan.left_out import left_out
 from pi_speedup.plan.make import make_plan
 from pi_speedup.plan.progress import complete_rounds, expected_seconds
 from pi_speedup.plan.words import duration_words, plan_lines
 from pi_speedup.problem import ProblemError
 from pi_speedup.store import RunStore
-from pi_speedup.text import to_plain
+from pi_speedup.workload import worker_sha256
 
 
 class ActionModule(ActionBase):
-    """Arguments: `dir` (the run's folder), `pis`, `base_pi`, `settings` (by name), `worker_path`."""
+    """Argument: `dir`, the run's folder."""
 
     _requires_connection = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Seal the plan, unless there is one: then opening the run has compared the two."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        given: Any = to_plain(self._task.args)
-        store = RunStore(Path(given["dir"]))
+        store = RunStore(Path(str(self._task.args["dir"])))
         try:
             if not store.has_plan:
-                names = {host: store.pi_of(host) for host in given["pis"]}
+                run = store.run()
+                names = {host: store.pi_of(host) for host in run.pis}
                 for host, pi in names.items():
                     store.rename_looks(host, pi)
                 without = left_out(store.nodes())
                 pis = [pi for pi in names.values() if pi not in {each.pi for each in without}]
                 store.seal(
                     make_plan(
-                        Settings.model_validate(given["settings"]),
+                        run.settings,
                         run_id=store.folder.name,
                         made_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                         pis=pis,
-                        base_pi=names[given["base_pi"]],
-                        worker_sha256=hashlib.sha256(Path(given["worker_path"]).read_bytes()).hexdigest(),
+                        base_pi=names[run.base_pi],
+                        worker_sha256=worker_sha256(Path(run.worker)),
                         cores=store.cores(pis),
                         fresh_seed=secrets.randbits(32),
                         left_out=without,

@@ -8,22 +8,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
-from pi_speedup.cli.output import Exit, add_page, aligned, say, say_json, write_file
+from pi_speedup.catalogue import Catalogue
+from pi_speedup.cli.output import Exit, add_page, aligned, is_page, moment, put_file, say, say_json
 from pi_speedup.cli.runs import add_runs_dir, find_report
 from pi_speedup.codes import Code
-from pi_speedup.model.compared import Change, Compared, DifferenceName, Outcome, RunTimes
+from pi_speedup.model.compared import Change, Compared, DifferenceName, Margin, Outcome
 from pi_speedup.model.report import Report
 from pi_speedup.problem import ProblemError, refuse
-from pi_speedup.report.compare import compare
-from pi_speedup.report.history import LEAST_EQUAL_RUNS, report_of, run_folders
-from pi_speedup.report.words import seconds_words
-from pi_speedup.text import listed
+from pi_speedup.runs.compare import compare
+from pi_speedup.runs.history import LEAST_EQUAL_RUNS, report_of, run_folders
 
 HELP = "say whether run B was faster than run A"
 DESCRIPTION = """\
 Say whether run B was faster than run A, and by how much. It compares the time that all
 Pis together computed, never speedups: better cooling makes each Pi faster and leaves the
-speedup where it was. Percentages are of samples per second.
+speedup where it was. Percentages are of the work done in a second.
 """
 EXAMPLES = f"""\
 A and B are run ids, folders of runs, or a report.json or report.html that someone sent.
@@ -77,15 +76,16 @@ def run(options: argparse.Namespace) -> int:
     found = compare(
         a, b, history=_history(options.runs_dir), margin_percent=options.margin, despite=options.despite
     )
+    words = Catalogue(options.language, a.unit)
     if options.html is not None:
         # What draws charts takes a while to import: only here.
-        from pi_speedup.report.page.runs import compared_page
+        from pi_speedup.runs.page import compared_page
 
-        write_file(options.html, compared_page(found, a, b, options.language), "--html")
+        put_file(options.html, compared_page(found, a, b, words), "--html", is_page)
     if options.json:
         say_json(found)
     else:
-        for line in _lines(found):
+        for line in _lines(found, words):
             say(line)
     return _EXITS[found.outcome]
 
@@ -118,75 +118,64 @@ def _history(runs: Path) -> Iterator[Report]:
             continue
 
 
-def _lines(found: Compared) -> Iterator[str]:
-    yield f"{found.b.run_id} against {found.a.run_id}: {found.words}"
+def _lines(found: Compared, words: Catalogue) -> Iterator[str]:
+    yield words("columns.against", b=found.b.run_id, a=found.a.run_id, answer=found.words)
     if found.outcome == "not_comparable":
         # One line, unless a script asks for more with --json.
         return
+    sides = (found.a, found.b)
+    alone = _change(found.alone, words)
     yield ""
     yield from aligned(
         [
-            ("", "A", "B", "B against A"),
-            ("run", found.a.run_id, found.b.run_id, ""),
-            ("made (UTC)", *(_made(side) for side in (found.a, found.b)), ""),
-            ("complete rounds", str(found.a.rounds), str(found.b.rounds), ""),
-            ("verdict", found.a.verdict, found.b.verdict, ""),
+            ("", "A", "B", words("columns.change")),
+            (words("columns.of_run"), *(side.run_id for side in sides), ""),
+            (words("columns.of_made"), *(moment(side.made_at) for side in sides), ""),
+            (words("columns.of_rounds"), *(str(side.rounds) for side in sides), ""),
+            (words("columns.of_verdict"), *(words(f"outcome.{side.verdict}") for side in sides), ""),
             (
-                f"{_pis(found.a)} together",
-                _seconds(found.a.together_seconds),
-                _seconds(found.b.together_seconds),
-                _change(found.together),
+                words("columns.together", pis=words.count("pi", len(found.a.pis))),
+                *(_seconds(side.together_seconds, words) for side in sides),
+                _change(found.together, words),
             ),
             (
-                "one Pi alone",
-                _seconds(found.a.alone_seconds),
-                _seconds(found.b.alone_seconds),
-                f"{_change(found.alone)}, for information" if found.alone else "",
+                words("columns.alone"),
+                *(_seconds(side.alone_seconds, words) for side in sides),
+                words("columns.for_information", change=alone) if alone else "",
             ),
         ],
         right=(1, 2),
     )
     yield ""
-    yield f"Margin: {_margin_words(found)}"
+    yield words("columns.margin", margin=_margin_words(found.margin, words))
     for each in found.unlike:
-        yield f"Compared in spite of: {each.words}"
-    for words in found.also_differs:
-        yield f"Also differs: {words}"
-    for side in (found.a, found.b):
+        yield words("columns.despite", what=each.words)
+    for what in found.also_differs:
+        yield words("columns.also", what=what)
+    for side in sides:
         if side.verdict == "doubtful":
-            yield f"NOTE {side.run_id} is doubtful because of {listed(side.because)}: see its report"
+            yield words("columns.doubtful", run=side.run_id, codes=side.because)
         if side.caveat:
-            yield f"NOTE {side.run_id}: {side.caveat}"
+            yield words("columns.note", runs=side.run_id, caveat=side.caveat)
 
 
-def _made(side: RunTimes) -> str:
-    return side.made_at.removesuffix("Z").replace("T", " ")
+def _seconds(seconds: float | None, words: Catalogue) -> str:
+    return "-" if seconds is None else words.seconds(seconds)
 
 
-def _pis(side: RunTimes) -> str:
-    return "1 Pi" if len(side.pis) == 1 else f"{len(side.pis)} Pis"
-
-
-def _seconds(seconds: float | None) -> str:
-    return "-" if seconds is None else seconds_words(seconds)
-
-
-def _change(change: Change | None) -> str:
-    """Return a change of samples a second: `+4.1 % (+2.9 to +5.3)`."""
+def _change(change: Change | None, words: Catalogue) -> str:
+    """Return a change of the work done in a second: `+4.1 % (+2.9 to +5.3)`."""
     if change is None:
         return ""
-    if change.low is None or change.high is None:
-        return f"{change.percent:+.1f} %"
-    return f"{change.percent:+.1f} % ({change.low:+.1f} to {change.high:+.1f})"
+    return words("columns.percent" if change.low is None else "columns.percent_range", **dict(change))
 
 
-def _margin_words(found: Compared) -> str:
-    margin = found.margin
-    percent = f"{margin.percent:.3g} %"
-    equal = f"{margin.runs} equal runs" if margin.runs != 1 else "1 equal run"
-    if margin.why == "given":
-        return f"{percent}, as given"
-    if margin.session_sd_percent is None:
-        return f"{percent}; {equal} in the history, and {LEAST_EQUAL_RUNS} tell how far they scatter"
-    scatter = f"{equal} in the history scatter by {margin.session_sd_percent:.2g} % (standard deviation)"
-    return f"{percent}, twice that: {scatter}" if margin.why == "history" else f"{percent}; {scatter}"
+def _margin_words(margin: Margin, words: Catalogue) -> str:
+    few = margin.why != "given" and margin.session_sd_percent is None
+    return words(
+        "columns.margin_few" if few else f"columns.margin_{margin.why}",
+        percent=margin.percent,
+        runs=words.count("equal_run", margin.runs),
+        least=LEAST_EQUAL_RUNS,
+        sd=margin.session_sd_percent,
+    )

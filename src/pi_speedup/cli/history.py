@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from pi_speedup.cli.output import Exit, add_page, aligned, say, say_json, write_file
+from pi_speedup.catalogue import Catalogue
+from pi_speedup.cli.output import Exit, add_page, aligned, is_page, moment, put_file, say, say_json
 from pi_speedup.cli.runs import add_runs_dir
 from pi_speedup.codes import Code
 from pi_speedup.model.compared import History, Past
 from pi_speedup.problem import refuse
-from pi_speedup.report.history import past, run_folders
-from pi_speedup.report.words import seconds_words
-from pi_speedup.text import listed
+from pi_speedup.runs.history import past, run_folders
 
 HELP = "list every run, failed ones too"
 DESCRIPTION = """\
@@ -26,7 +25,7 @@ examples:
   python -m pi_speedup history --html ~/pis.html --language zh-TW
   python -m pi_speedup history --json | jq '.runs[] | select(.verdict == "sound") | .speedup'
 """
-_HEAD = ("RUN", "MADE (UTC)", "PIS", "ROUNDS", "SPEEDUP", "INTERVAL", "SECONDS", "VERDICT")
+_HEAD = ("run", "made", "pis", "rounds", "speedup", "interval", "seconds", "verdict")
 _RIGHT = (2, 3, 4, 6)
 
 
@@ -45,26 +44,29 @@ def run(options: argparse.Namespace) -> int:
             Code.RUN_MISSING,
             str(runs),
             "there is no such folder",
-            "measure first: ansible-playbook benchmark.yml",
+            "measure first: make benchmark",
         )
     # By the time and not the name: a run may have been given one.
     looked = sorted((past(folder) for folder in run_folders(runs)), key=lambda each: _when(each[0]))
     found = [each for each, _ in looked]
     history = History(runs=tuple(found))
+    words = Catalogue(options.language)
     if options.html is not None:
         # What draws charts takes a while to import: only here.
-        from pi_speedup.report.compare import rate_estimate
-        from pi_speedup.report.page.runs import history_page
+        from pi_speedup.runs.compare import rate_estimate
+        from pi_speedup.runs.page import history_page
 
         rates = [None if report is None else rate_estimate(report) for _, report in looked]
-        write_file(options.html, history_page(history, rates, options.language), "--html")
+        put_file(options.html, history_page(history, rates, words), "--html", is_page)
     if options.json:
         say_json(history)
         return Exit.EQUAL
-    for line in aligned([_HEAD, *map(_row, found)], _RIGHT):
+    head = tuple(words(f"columns.{name}") for name in _HEAD)
+    for line in aligned([head, *(_row(each, words) for each in found)], _RIGHT):
         say(line)
     for caveat in sorted({each.caveat for each in found if each.caveat}):
-        say(f"NOTE {listed([each.run_id for each in found if each.caveat == caveat], most=3)}: {caveat}")
+        named = words.listed([each.run_id for each in found if each.caveat == caveat], most=3)
+        say(words("columns.note", runs=named, caveat=caveat))
     return Exit.EQUAL
 
 
@@ -72,17 +74,19 @@ def _when(each: Past) -> tuple[str, str]:
     return each.made_at or "", each.run_id
 
 
-def _row(each: Past) -> tuple[str, ...]:
+def _row(each: Past, words: Catalogue) -> tuple[str, ...]:
     if each.problem is not None:
-        return (each.run_id, "-", "-", "-", "-", "-", "-", f"unreadable: {each.problem}")
-    verdict = str(each.verdict)
+        return (each.run_id, "-", "-", "-", "-", "-", "-", words("columns.unread", problem=each.problem))
+    verdict = words("columns.no_figure" if each.verdict == "none" else f"outcome.{each.verdict}")
     return (
         each.run_id,
-        (each.made_at or "-").removesuffix("Z").replace("T", " "),
-        f"{each.pis} of {each.pis + each.left_out}" if each.pis and each.left_out else str(each.pis),
+        moment(each.made_at or "-"),
+        words("history.some_pis", count=each.pis, all=each.pis + each.left_out)
+        if each.pis and each.left_out
+        else str(each.pis),
         f"{each.rounds_complete}/{each.rounds_planned}",
         "-" if each.speedup is None else f"{each.speedup:.2f}",
-        "-" if each.interval is None else f"{each.interval.low:.2f} to {each.interval.high:.2f}",
-        "-" if each.seconds is None else seconds_words(each.seconds).removesuffix(" s"),
-        f"{verdict}; {each.ending}" if each.ending else verdict,
+        "-" if each.interval is None else words.span(f"{each.interval.low:.2f}", f"{each.interval.high:.2f}"),
+        "-" if each.seconds is None else words.number(each.seconds, 0 if each.seconds >= 1000 else 2),
+        words("columns.ended", verdict=verdict, ending=each.ending) if each.ending else verdict,
     )

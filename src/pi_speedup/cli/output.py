@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import os
-from collections.abc import Iterable, Sequence
+import secrets
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from pathlib import Path
-from typing import get_args
 
+from pi_speedup.catalogue import LANGUAGES
 from pi_speedup.codes import Code
+from pi_speedup.files import UnfitFileError, is_there, read_file
 from pi_speedup.model.base import Model
-from pi_speedup.model.settings import Settings
 from pi_speedup.problem import refuse
-from pi_speedup.report.words import columns
-from pi_speedup.text import one_line
+from pi_speedup.text import columns, one_line
 
 _LONGEST_LINE = 4000
+_LARGEST_PAGE_BYTES = 256 * 1024 * 1024
 
 
 class Exit(IntEnum):
@@ -57,30 +56,57 @@ def aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[st
     return lines
 
 
+def moment(made_at: str) -> str:
+    """Return when a run was made, as a column has it."""
+    return made_at.removesuffix("Z").replace("T", " ")
+
+
 def add_page(parser: argparse.ArgumentParser) -> None:
     """Add the options that ask for a page, and name its language."""
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with charts as well")
     parser.add_argument(
         "--language",
-        choices=get_args(Settings.model_fields["language"].annotation),
+        choices=LANGUAGES,
         default="en",
-        help="the page's language; en if not given",
+        help="language of what is printed and of the page; en if not given",
     )
 
 
-def write_file(path: Path, text: str, option: str) -> None:
-    """Write a whole file or none; `option` names another place for it."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+def is_page(content: bytes) -> bool:
+    """Say whether a file is a page that was made here."""
+    return b'<meta name="generator" content="pi-speedup ' in content[:4096]
+
+
+def put_file(path: Path, text: str, option: str, may_replace: Callable[[bytes], bool]) -> None:
+    """Write a whole file or none; `option` names another place for it.
+
+    What is there already is replaced if it is a file, and may_replace says so of its content.
+    """
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
+        if is_there(path):
+            _see_that_it_may_go(path, option, may_replace)
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
+        try:
+            with fresh.open("x", encoding="utf-8") as file:
+                file.write(text)
+            fresh.replace(path)
+        except OSError:
+            fresh.unlink(missing_ok=True)
+            raise
     except OSError as error:
-        with contextlib.suppress(OSError):
-            fresh.unlink()
         raise refuse(
             Code.FILE_NOT_WRITTEN,
             str(path),
             f"cannot be written ({error.strerror})",
             f"make room there or choose another {option}",
         ) from None
+
+
+def _see_that_it_may_go(path: Path, option: str, may_replace: Callable[[bytes], bool]) -> None:
+    try:
+        what = "" if may_replace(read_file(path, _LARGEST_PAGE_BYTES)) else "there already, and not made here"
+    except UnfitFileError as error:
+        what = str(error.strerror)
+    if what:
+        raise refuse(Code.FILE_IN_THE_WAY, str(path), what, f"move it away, or choose another {option}")

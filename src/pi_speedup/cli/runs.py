@@ -6,10 +6,11 @@ import argparse
 from pathlib import Path
 
 from pi_speedup.codes import Code
+from pi_speedup.files import UnfitFileError, read_file
 from pi_speedup.model.base import MAX_FILE_BYTES, load
 from pi_speedup.model.report import Report
 from pi_speedup.problem import refuse
-from pi_speedup.report.history import report_of
+from pi_speedup.runs.history import report_of
 from pi_speedup.text import one_line
 
 # As the page has it. Python's parser of HTML raises errors of its own on some nonsense, and is slow on other.
@@ -47,14 +48,17 @@ def find_report(named: str, runs: Path) -> Report:
         Code.RUN_MISSING,
         one_line(named, 200) or "''",
         f"neither a file or folder, nor a run in {runs}",
-        "`python -m pi_speedup history` lists the runs; --runs-dir names another folder of runs",
+        "`.venv/bin/python -m pi_speedup history` lists the runs; --runs-dir names another folder of runs",
     )
 
 
 def _read(path: Path) -> Report:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
+        data = read_file(path, MAX_FILE_BYTES, follow=True)
+    except UnfitFileError as error:
+        raise refuse(
+            Code.FILE_SPOILT, str(path), str(error.strerror), "name a report as it was made"
+        ) from None
     except OSError as error:
         raise refuse(
             Code.FILE_UNREADABLE, str(path), f"cannot be read ({error.strerror})", "make it yours"

@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import shlex
-import shutil
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 from pi_speedup.measure.loop import Ended
 from pi_speedup.model.plan import Plan
 from pi_speedup.model.settings import PREFIX, Settings, is_local
 from pi_speedup.model.trial import Trial
 from pi_speedup.plan.progress import complete_rounds
+from pi_speedup.start import command
 
 # How many next steps end, for which the whole command is better.
 AGAIN = "run again"
 
 
-def command_to_go_on(argv: Sequence[str], run_id: str, folder: Path, search_path: str) -> str:
-    """Return the command line that goes on with the run.
-
-    argv: of the present process. folder: the working directory. search_path: $PATH, on which a program is
-    called by its name alone.
-    """
-    program = Path(argv[0])
-    found = shutil.which(program.name, path=search_path or "/nonexistent")
-    if found is not None and Path(found).resolve() == program.resolve():
-        program = Path(program.name)
-    elif program.is_relative_to(folder):
-        program = program.relative_to(folder)
+def command_to_go_on(argv: Sequence[str], run_id: str, **how: Any) -> str:
+    """Return the command line that goes on with the run; argv and `how` as `command` takes them."""
     option = f"{PREFIX}run_id={run_id}"
     # The last one counts.
-    more = [] if option in argv[1:] else ["-e", option]
-    return shlex.join([str(program), *argv[1:], *more])
+    return command(argv, [] if option in argv[1:] else ["-e", option], **how)
 
 
 def what_to_say(plan: Plan, trials: Sequence[Trial], ended: Ended, command: str) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from pi_speedup.clock import boot_seconds
 from pi_speedup.codes import Code
-from pi_speedup.measure.words import trial_line
 from pi_speedup.model.plan import Plan, Slot
-from pi_speedup.model.trial import Measured, Trial
+from pi_speedup.model.trial import Measured, Moment, Trial
 from pi_speedup.plan.progress import Next, Stop, next_trial
+from pi_speedup.plan.words import trial_line
 from pi_speedup.problem import Interrupted, Problem, ProblemError
 from pi_speedup.store import RunStore
 
@@ -25,6 +26,16 @@ class Driver(Protocol):
 
     def run(self, slot: Slot, attempt: int) -> Measured:
         """Measure one trial; a failure is a trial too. Interrupted, once all that was started has ended."""
+
+
+class Neighbours(Protocol):
+    """Tells what else uses the Pis."""
+
+    def look(self, number: int) -> None:
+        """Look before a trial of this round."""
+
+    def seen(self, trial: Trial) -> Trial:
+        """Return a trial that has just ended, with what there was beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +53,15 @@ def measure(
     tell: Callable[[str], None],
     *,
     half_width_percent: Callable[[], float | None],
-    still_ours: Callable[[], None] = lambda: None,
+    still_ours: Callable[[float], None] = lambda since: None,
+    neighbours: Neighbours | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Ended:
     """Measure what is left of the plan; every trial is on disk before the next one begins.
 
-    drivers: by kind of cell. `half_width_percent`: see next_trial. `still_ours` raises ProblemError once
-    another run has taken the cluster. What one trial leaves is never lost by another's failure.
+    drivers: by kind of cell. `half_width_percent`: see next_trial. `still_ours` raises ProblemError
+    unless the cluster is ours, seen at a moment or after it (in boot_seconds): a trial counts only if it was
+    ours until its end. What one trial leaves is never lost by another's failure.
     """
     cells = {cell.name: cell for cell in plan.cells}
     tries: dict[Slot, int] = {}
@@ -57,19 +70,21 @@ def measure(
     while isinstance(upcoming := next_trial(plan, trials, half_width_percent), Next):
         slot = upcoming.slot
         tries[slot] = tries.get(slot, 0) + 1
-        begun_ns, begun = time.time_ns(), time.monotonic()
+        started, begun = Moment.now(), boot_seconds()
         try:
-            still_ours()
+            still_ours(0.0)
+            if neighbours:
+                neighbours.look(slot.round)
             sleep(plan.settings.rest_seconds)
-            done = drivers[cells[slot.cell].kind].run(slot, upcoming.attempt)
+            done = _if_ours(drivers[cells[slot.cell].kind].run(slot, upcoming.attempt), still_ours)
         except ProblemError as error:
-            done = Measured(_lost(plan, upcoming, begun_ns, begun, "failed", error.problem))
+            done = Measured(_lost(plan, upcoming, started, begun, "failed", error.problem))
         except Interrupted as stop:
             problem = Problem(code=Code.STOPPED, subject=f"run {plan.run_id}", what=f"stopped by {stop.by}")
-            store.add(_lost(plan, upcoming, begun_ns, begun, "interrupted", problem))
+            store.add(_numbered(_lost(plan, upcoming, started, begun, "interrupted", problem), trials))
             return Ended("interrupted", problem)
-        store.add(done.trial, done.logs)
-        trial = done.trial
+        trial = _numbered(neighbours.seen(done.trial) if neighbours else done.trial, trials)
+        store.add(trial, done.logs)
         trials.append(trial)
         tell(trial_line(plan, trials, trial))
         if trial.outcome == "ok":
@@ -88,10 +103,27 @@ def measure(
     return Ended(upcoming.why)
 
 
+def _if_ours(done: Measured, still_ours: Callable[[float], None]) -> Measured:
+    """Return what was measured; as failed if the cluster was not ours until the trial's end."""
+    if done.trial.outcome != "ok":
+        return done
+    try:
+        still_ours(boot_seconds())
+    except ProblemError as error:
+        lost = {"outcome": "failed", "problem": error.problem, "wall_seconds": None}
+        return Measured(done.trial.model_copy(update=lost), done.logs)
+    return done
+
+
+def _numbered(trial: Trial, before: Sequence[Trial]) -> Trial:
+    """Return a trial with its number in the order in which all were measured, which no clock tells."""
+    return trial.model_copy(update={"number": 1 + max((each.number for each in before), default=0)})
+
+
 def _lost(
     plan: Plan,
     upcoming: Next,
-    begun_ns: int,
+    started: Moment,
     begun: float,
     outcome: Literal["failed", "interrupted"],
     problem: Problem,
@@ -102,8 +134,8 @@ def _lost(
         plan_sha256=plan.sha256,
         slot=upcoming.slot,
         attempt=upcoming.attempt,
-        started_epoch_ns=begun_ns,
-        spent_seconds=time.monotonic() - begun,
+        started=started,
+        spent_seconds=boot_seconds() - begun,
         wall_seconds=None,
         outcome=outcome,
         problem=problem,

@@ -29,6 +29,7 @@ PARENT_GONE = "the end of ansible-playbook"
 # `timeout` signals its child and then the child's group; a closing terminal's shell signals twice as well.
 _SAME_SIGNAL_SECONDS = 1.0
 _WATCH_SECONDS = 0.2
+_AGAIN_SECONDS = 0.05
 # From linux/prctl.h.
 _PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG = 1, 2
 
@@ -56,6 +57,29 @@ def end_workers_with_this_process() -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     os.register_at_fork(before=before, after_in_child=in_child)
+
+
+def raise_swallowed_interrupts_again() -> None:
+    """Let a Ctrl-C count that comes while Python forks, or wherever else it can't raise; in this process.
+
+    What a hook at a fork raises is shown and forgotten, and each of Ansible's tasks is a fork: one Ctrl-C in
+    thirty between the plan and the first trial was lost.
+    """
+    main, show = os.getpid(), sys.unraisablehook
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        if os.getpid() != main or not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            show(unraisable)
+            return
+        if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+            # Ansible's handler is for one signal only; a second would end it without a word.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        # A moment later: here it would be swallowed once more.
+        again = threading.Timer(_AGAIN_SECONDS, os.kill, (main, signal.SIGINT))
+        again.daemon = True
+        again.start()
+
+    sys.unraisablehook = hook
 
 
 def _swap_death_signal(number: int) -> int:

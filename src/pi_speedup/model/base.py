@@ -14,7 +14,8 @@ from pi_speedup.text import one_line
 # What Kubernetes and inventories call a host, pod or container; safe to show anywhere.
 Name = Annotated[str, StringConstraints(pattern=r"^[-._:A-Za-z0-9]{1,253}$")]
 Text = Annotated[str, StringConstraints(max_length=4096)]
-RunId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$")]
+RUN_ID = r"^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$"
+RunId = Annotated[str, StringConstraints(pattern=RUN_ID)]
 # Above zero: below the clock's tick, or longer than 30 years, it is not a measurement.
 Seconds = Annotated[float, Field(ge=1e-9, le=1e9)]
 # From a start that may be the same moment.

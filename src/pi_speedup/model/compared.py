@@ -7,16 +7,16 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pi_speedup.model.base import Model, Name, RunId, Text
-from pi_speedup.model.report import Interval, VerdictStatus
+from pi_speedup.model.report import Interval, Said, VerdictStatus
 
 Outcome = Literal["equal", "faster", "slower", "no_evidence", "not_comparable"]
 DifferenceName = Literal[
-    "engine", "samples", "pis", "processes", "image", "python", "limits", "verdict"
+    "workload", "amount", "pis", "processes", "image", "python", "limits", "verdict"
 ]  # fmt: skip
 
 
 class Change(Model):
-    """By how many percent run B computed more samples a second than run A, and the ends of the interval.
+    """By how many percent run B did more a second than run A, and the ends of the interval.
 
     Negative where B was slower. The ends are None where a run has fewer rounds than an interval needs.
     """
@@ -50,7 +50,7 @@ class RunTimes(Model):
     base_pi: Name
     rounds: int
     together_seconds: float | None
-    together_samples_per_second: float | None
+    together_amount_per_second: float | None
     alone_seconds: float | None
     verdict: VerdictStatus
     because: tuple[Text, ...]
@@ -61,7 +61,7 @@ class Unlike(Model):
     """Something in which the runs differ so that their times say nothing; `despite`: it was let pass."""
 
     name: DifferenceName
-    words: Text
+    words: Said
     despite: bool
 
 
@@ -73,14 +73,14 @@ class Compared(Model):
 
     schema_version: Literal[1] = 1
     outcome: Outcome
-    words: Text
+    words: Said
     a: RunTimes
     b: RunTimes
     together: Change | None
     alone: Change | None
     margin: Margin
     unlike: tuple[Unlike, ...]
-    also_differs: tuple[Text, ...]
+    also_differs: tuple[Said, ...]
 
 
 class Past(Model):
@@ -101,9 +101,9 @@ class Past(Model):
     interval: Interval | None
     seconds: float | None
     verdict: VerdictStatus | None
-    ending: Text | None
+    ending: Said | None
     caveat: Text | None
-    problem: Text | None
+    problem: Said | None
 
 
 class History(Model):

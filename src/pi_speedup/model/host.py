@@ -12,6 +12,9 @@ from pi_speedup.problem import Problem
 BEFORE: Final = "before"
 AFTER: Final = "after"
 When = Literal["before", "after"]
+# What the firmware's get_throttled says is so now, by bit; 16 bits higher it says so since the Pi started.
+_THROTTLING = {0: "under_voltage", 1: "capped", 2: "throttled", 3: "soft_limit"}
+_SINCE_START = 16
 Bytes = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
@@ -41,6 +44,15 @@ class HostState(Model):
     clock_read_epoch_ns: EpochNs | None = None
     runtime_version: Text | None
 
+    @property
+    def slowed_now(self) -> tuple[str, ...]:
+        """What slows the Pi down now, by the catalogue's names; () also where it does not tell."""
+        return _named(self.throttled or 0)
+
+    def slowed_since(self, before: int = 0) -> tuple[str, ...]:
+        """Return what slowed it down since it started, without what an earlier look's bits had."""
+        return _named(((self.throttled or 0) & ~before) >> _SINCE_START)
+
 
 class HostLook(Model):
     """The file: which Pi, when, and what it said; None if it could not be looked at.
@@ -61,3 +73,7 @@ class Host(Model):
     name: Name
     before: HostState | None
     after: HostState | None
+
+
+def _named(bits: int) -> tuple[str, ...]:
+    return tuple(name for bit, name in _THROTTLING.items() if bits >> bit & 1)

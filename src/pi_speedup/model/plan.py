@@ -21,21 +21,21 @@ SLOW, SLOW_SHARE = "slow", 0.8
 class Cell(Model):
     """One thing to measure. `job`: a Job with a pod on each of `pis`. `base`: a container or process.
 
-    Every Pi runs `processes_per_pi` processes, each of which draws `samples_per_process` points. `cpu_share`
-    is the share of the usual CPU limit that they may use.
+    Every Pi runs `processes_per_pi` processes, each of which does `amount_per_process` of the work.
+    `cpu_share` is the share of the usual CPU limit that they may use.
     """
 
     name: CellName
     kind: Literal["job", "base"]
     pis: Annotated[tuple[Name, ...], Field(min_length=1)]
     processes_per_pi: Annotated[int, Field(ge=1, le=16)]
-    samples_per_process: Annotated[Count, Field(ge=1)]
+    amount_per_process: Annotated[Count, Field(ge=1)]
     cpu_share: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     @property
-    def samples(self) -> int:
-        """Points that the whole cell draws."""
-        return len(self.pis) * self.processes_per_pi * self.samples_per_process
+    def amount(self) -> int:
+        """How much the whole cell does."""
+        return len(self.pis) * self.processes_per_pi * self.amount_per_process
 
     def cpu_limit_cores(self, settings: Settings) -> float:
         """Return the cores that its container, or each of its pods, may use."""
@@ -53,6 +53,10 @@ class Slot(Model):
     def name(self) -> str:
         """Name of its files: in order of the plan when sorted."""
         return f"r{self.round:03d}-{self.position:02d}-{self.cell}"
+
+    def attempt(self, number: int) -> str:
+        """Return the name of one attempt at it, as its files and its pods' label have it."""
+        return self.name if number == 1 else f"{self.name}.attempt-{number}"
 
 
 class LeftOut(Model):

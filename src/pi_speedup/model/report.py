@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, ValidatorFunctionWrapHandler, WrapValidator
 
+from pi_speedup.catalogue import Message, Unit
 from pi_speedup.model.base import Model, Name, RunId, Text
 from pi_speedup.model.host import Host
 from pi_speedup.model.node import Node
@@ -20,6 +21,16 @@ Effect = Literal["none", "doubtful", "invalid"]
 _Positive = Annotated[float, Field(ge=1e-9, le=1e12)]
 
 
+def _kept(value: object, handler: ValidatorFunctionWrapHandler) -> str:
+    # pydantic would make a bare text of it.
+    found: str = value if isinstance(value, Message) else handler(value)
+    return found
+
+
+# English in report.json; until it is read back from there, it can be said in another language.
+Said = Annotated[Text, WrapValidator(_kept)]
+
+
 class Tool(Model):
     """Who computed the report."""
 
@@ -31,7 +42,7 @@ class Ending(Model):
     """Why no further trial was measured; `words` is part of a sentence: `all rounds were measured`."""
 
     kind: Literal["complete", "target", "budget", "failed", "interrupted", "broken_off", "nothing"]
-    words: Text
+    words: Said
     problem: Problem | None
 
 
@@ -84,14 +95,14 @@ class Spread(Model):
 
 
 class Side(Model):
-    """One side of a comparison: the cell, where it ran, the points of one trial, seconds, points a second."""
+    """One side of a comparison: the cell, where it ran, the amount of one trial, seconds, amount a second."""
 
     cell: Name
     pis: tuple[Name, ...]
     runtime: Text
-    samples: Annotated[int, Field(ge=1, le=10**30)]
+    amount: Annotated[int, Field(ge=1, le=10**30)]
     seconds: Spread
-    samples_per_second: float
+    amount_per_second: float
 
 
 class RoundFigure(Model):
@@ -115,7 +126,7 @@ class Comparison(Model):
     """
 
     name: Literal["compute", "end_to_end", "end_to_end_share"]
-    definition: Text
+    definition: Said
     one_pi: Side
     all_pis: Side
     speedup: Estimate | None
@@ -123,7 +134,7 @@ class Comparison(Model):
     karp_flatt: Estimate | None
     noise_floor: float | None
     rounds: Annotated[tuple[RoundFigure, ...], Field(min_length=1)]
-    no_interval: Text | None
+    no_interval: Said | None
     half_width_percent: float | None
     clock_percent: float | None
 
@@ -205,13 +216,13 @@ class Sweep(Model):
 
     points: tuple[Point, ...]
     fit: Fit | None
-    no_fit: Text | None
+    no_fit: Said | None
 
 
 class PiFigures(Model):
-    """One Pi among the others: its pod's times together, points a second, and how long it took of the mean.
+    """One Pi among the others: its pod's times together, amount a second, and how long it took of the mean.
 
-    `cores` is None where nobody told, `alone_samples_per_second` where it was not measured by itself.
+    `cores` is None where nobody told, `alone_amount_per_second` where it was not measured by itself.
     """
 
     name: Name
@@ -219,19 +230,19 @@ class PiFigures(Model):
     base: bool
     cores: int | None
     seconds: Spread
-    samples_per_second: float
+    amount_per_second: float
     relative: float
-    alone_samples_per_second: float | None
+    alone_amount_per_second: float | None
 
 
 class Capacity(Model):
     """What the Pis can give: the sum of their rates by themselves, and what all together gave of it.
 
-    Points a second, in the geometric mean of `rounds`; the efficiency does not depend on the base Pi.
+    Amounts a second, in the geometric mean of `rounds`; the efficiency does not depend on the base Pi.
     """
 
-    samples_per_second: float
-    together_samples_per_second: float
+    amount_per_second: float
+    together_amount_per_second: float
     efficiency: Estimate
     rounds: tuple[int, ...]
 
@@ -248,20 +259,10 @@ class Control(Model):
     """A ratio that must be 1, with its interval of 95 %; None where the run gives none."""
 
     name: ControlName
-    title: Text
+    title: Said
     ratio: float
     low: float | None
     high: float | None
-
-
-class PiEstimate(Model):
-    """Pi merged from the counts of all counted pods; error and z are None where a stream was drawn twice."""
-
-    inside: int
-    samples: int
-    estimate: float
-    standard_error: float | None
-    z_score: float | None
 
 
 class TrialRow(Model):
@@ -313,7 +314,7 @@ class Check(Model):
     code: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
     title: Text
     status: Status
-    found: Text
+    found: Said
     effect: Effect
     could_have_seen_percent: float | None
     rounds: tuple[int, ...]
@@ -323,7 +324,7 @@ class Verdict(Model):
     """`none` where there is no figure; `because` lists the checks that led to it."""
 
     status: VerdictStatus
-    words: Text
+    words: Said
     because: tuple[Text, ...]
     checks: int
     looked_at: int
@@ -334,7 +335,8 @@ class Report(Model):
     """The report; a function of the run's files alone. `comparisons` is empty where no round is complete.
 
     `used` says which part of a Pi worked, such as `one core of pi-1`, `idle` what did not. `left_out` are the
-    inventory's Pis that took no part, each with why; all figures are of `pis`.
+    inventory's Pis that took no part, each with why; all figures are of `pis`. `result` is what the work of
+    all pods came to, which only the workload knows; None where no round is complete.
     """
 
     schema_version: Literal[1] = 1
@@ -344,14 +346,17 @@ class Report(Model):
     plan_sha256: Text
     worker_sha256: Text
     order_seed: int
+    workload: Name
+    unit: Unit
+    amount_per_process: int
     settings: dict[str, JsonValue]
     caveat: Text | None
     pis: tuple[Name, ...]
     base_pi: Name
     left_out: tuple[LeftOut, ...] = ()
-    used: Text
-    idle: Text
-    headline: Text
+    used: Said
+    idle: Said
+    headline: Said
     progress: Progress
     verdict: Verdict
     comparisons: tuple[Comparison, ...]
@@ -362,7 +367,7 @@ class Report(Model):
     straggler: Straggler | None
     capacity: Capacity | None
     controls: tuple[Control, ...]
-    estimate_of_pi: PiEstimate | None
+    result: dict[str, JsonValue] | None
     software: Software
     pods: Pods | None
     clocks_corrected: bool

@@ -18,6 +18,7 @@ from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
+from pi_speedup.catalogue import Language
 from pi_speedup.codes import Code
 from pi_speedup.model.base import Model, shown_value
 from pi_speedup.problem import ProblemError, refuse
@@ -87,7 +88,7 @@ class Settings(Model):
         3,
         ge=0,
         le=1000,
-        description="In how many of the rounds one Pi alone also draws the samples of all Pis.",
+        description="In how many of the rounds one Pi alone also does the work of all Pis.",
     )
     sweep: bool = Field(
         False, description="Also measure 1, 2, ... Pis together: each number up to 8, then 16, 32, ..."
@@ -195,8 +196,10 @@ class Settings(Model):
         "`html` for a page with charts, `metrics` for Prometheus.",
         json_schema_extra=LOCAL,
     )
-    language: Literal["en", "zh-TW"] = Field(
-        "en", description="Language of `report.html`.", json_schema_extra=LOCAL
+    language: Language = Field(
+        "en",
+        description="Language of the page, of report.md and of the lines on the terminal.",
+        json_schema_extra=LOCAL,
     )
     host_checks: bool = Field(
         True,

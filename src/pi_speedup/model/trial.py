@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints
 
+from pi_speedup.clock import boot_id, boot_seconds
 from pi_speedup.model.base import Count, EpochNs, Model, Name, RunId, Seconds, SecondsSince, Text
 from pi_speedup.model.plan import Slot
 from pi_speedup.model.worker import WorkerReport
@@ -17,6 +19,7 @@ RUNTIMES = ("kubernetes", "docker", "podman", "process")
 # Beyond these nothing is kept: whoever floods a namespace with events shall not fill our disk.
 MOST_EVENTS = 200
 MOST_OUTAGES = 100
+MOST_NEIGHBOURS = 1000
 
 
 class Milestones(Model):
@@ -68,13 +71,51 @@ class Outage(Model):
     lasted_seconds: SecondsSince
 
 
+class OtherRun(Model):
+    """Another benchmark of the cluster, for so many seconds of a trial; `pis` of this run it said to use."""
+
+    what: Text
+    pis: tuple[Name, ...]
+    seconds: SecondsSince
+
+
+class OtherPods(Model):
+    """The pods of others on a Pi before a round: `cores` they request, `runs` of them have our label."""
+
+    pi: Name
+    what: Text
+    cores: Annotated[float, Field(ge=0, le=1e6)]
+    runs: Annotated[int, Field(ge=0, le=1_000_000)]
+
+
+class Moment(Model):
+    """A moment of the control host: the time of day, which may be set, and the time since its start.
+
+    `boot` names that start; it is empty where none can be told.
+    """
+
+    epoch_ns: EpochNs
+    boot: Text
+    boot_seconds: SecondsSince
+
+    @classmethod
+    def now(cls) -> Self:
+        """Return this moment."""
+        return cls(epoch_ns=time.time_ns(), boot=boot_id(), boot_seconds=boot_seconds())
+
+    def seconds_after(self, other: Moment) -> float | None:
+        """Return how much later this moment was than `other`; None where no steady clock tells."""
+        if not self.boot or self.boot != other.boot:
+            return None
+        return self.boot_seconds - other.boot_seconds
+
+
 class Trial(Model):
     """One trial.
 
-    `wall_seconds`: a Job from before its creation to its seen end, by the control host's monotonic clock; a
-    base case the whole command, by that Pi's clock. None where it did not end well.
-    `spent_seconds` is what the trial cost the run, preparation and waiting included. `started_epoch_ns` is
-    the control host's time of day at the trial's start.
+    `wall_seconds`: a Job from before its creation to its seen end, in the control host's boot_seconds; a base
+    case the whole command, by that Pi's clock. None where it did not end well.
+    `spent_seconds` is what the trial cost the run, preparation and waiting included.
     """
 
     schema_version: Literal[1] = 1
@@ -83,7 +124,9 @@ class Trial(Model):
     slot: Slot
     # 1 for the first try, counted over all sessions of the run.
     attempt: Annotated[int, Field(ge=1, le=1_000_000)]
-    started_epoch_ns: EpochNs
+    # Among all trials of the run, over all sessions, failed ones too; 0 until the loop has counted it.
+    number: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    started: Moment
     spent_seconds: SecondsSince
     wall_seconds: Seconds | None
     outcome: Literal["ok", "failed", "interrupted"]
@@ -93,11 +136,21 @@ class Trial(Model):
     workers: tuple[Worker, ...] = ()
     events: Annotated[tuple[Event, ...], Field(max_length=MOST_EVENTS)] = ()
     outages: Annotated[tuple[Outage, ...], Field(max_length=MOST_OUTAGES)] = ()
+    other_runs: Annotated[tuple[OtherRun, ...], Field(max_length=MOST_NEIGHBOURS)] = ()
+    other_pods: Annotated[tuple[OtherPods, ...], Field(max_length=MOST_NEIGHBOURS)] = ()
+    # What could not be followed all the time: the nodes' Leases, the events, other runs' claims, pods of
+    # others. Their silence says nothing.
+    unheard: Annotated[tuple[Literal["claims", "events", "leases", "pods"], ...], Field(max_length=4)] = ()
+
+    @property
+    def started_epoch_ns(self) -> int:
+        """The control host's time of day at its start."""
+        return self.started.epoch_ns
 
     @property
     def name(self) -> str:
         """Name of its file, without .json."""
-        return self.slot.name if self.attempt == 1 else f"{self.slot.name}.attempt-{self.attempt}"
+        return self.slot.attempt(self.attempt)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,15 @@
-"""What pi_worker.py writes: a log that ends with the end mark, and a termination message (the JSON alone)."""
+"""What a worker writes: a log that ends with the end mark, and a termination message (the JSON alone)."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from pi_speedup.codes import Code
-from pi_speedup.model.base import Count, EpochNs, Model, Name, RunId, Seconds, SecondsSince, load
+from pi_speedup.model.base import EpochNs, Model, Name, RunId, Seconds, SecondsSince, load
 from pi_speedup.problem import ProblemError, refuse
 
 # Kubernetes cuts a termination message at 4 KiB; the worker promises to stay below.
@@ -20,27 +20,22 @@ MAX_OUTPUT_BYTES = 65536
 END_MARK = "PI-WORKER-END"
 _END_LINE = re.compile(END_MARK + r" sha256=([0-9a-f]{64})")
 
-# The worker's own: it counts its first points in so many groups of so many points, or of fewer.
-STRETCH_GROUPS, STRETCH_GROUP_SAMPLES = 4, 250
+# As the worker and a Pi's cores allow.
+MOST_PROCESSES = 16
 
 Celsius = Annotated[float, Field(ge=-273.15, le=1000)]
 Megahertz = Annotated[float, Field(ge=0, le=100_000)]
-Stream = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][-.A-Za-z0-9]{0,99}$")]
 
 
 class Process(Model):
-    """One process's own account: `samples` points drawn, `inside` of them in the quarter circle.
+    """One process's own account; what only one workload counts stands beside these.
 
-    `stretch` counts those inside among the points drawn first, in groups of `stretch_group` points: whoever
-    knows the seed can count them again.
     Start and end are epoch nanoseconds of the Pi's clock; `duration_seconds` is by its monotonic clock,
     `cpu_seconds` its CPU time.
     """
 
-    rng_seed: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,16}$")]
-    samples: Annotated[Count, Field(ge=1)]
-    inside: Count
-    stretch: Annotated[tuple[Count, ...], Field(min_length=STRETCH_GROUPS, max_length=STRETCH_GROUPS)]
+    model_config = ConfigDict(extra="allow")
+
     start_epoch_ns: EpochNs
     end_epoch_ns: EpochNs
     duration_seconds: Seconds
@@ -48,41 +43,25 @@ class Process(Model):
     cpu_seconds: SecondsSince
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Process:
-        if self.inside > self.samples:
-            raise ValueError(f"{self.inside} of {self.samples} samples inside is impossible")
-        if max(self.stretch) > self.stretch_group:
-            raise ValueError(f"{max(self.stretch)} of the first {self.stretch_group} inside is impossible")
-        if not sum(self.stretch) <= self.inside <= self.samples - self.stretch_outside:
-            raise ValueError(f"{self.inside} inside in all does not fit those of its first points")
+    def _ends_after_its_start(self) -> Self:
         if self.end_epoch_ns <= self.start_epoch_ns:
             raise ValueError("it ended before it began")
         return self
-
-    @property
-    def stretch_group(self) -> int:
-        """Points in one group of the first stretch."""
-        return min(STRETCH_GROUP_SAMPLES, self.samples // STRETCH_GROUPS)
-
-    @property
-    def stretch_outside(self) -> int:
-        """Points of the first stretch that are not inside."""
-        return STRETCH_GROUPS * self.stretch_group - sum(self.stretch)
 
 
 class WorkerReport(Model):
     """The worker's JSON: what its processes share, and an account of each, in the order of their numbers.
 
-    `stream` is what the names of its processes' random streams share; a dot and their number follow.
+    Of it all that any workload says; what only one does is kept as it is, and read by `Workload.own`.
     `celsius` and `megahertz` are the Pi's temperature and the frequency of its first core, before the
     processes began and after they had ended; None for what it does not tell.
     """
 
+    model_config = ConfigDict(extra="allow")
+
     schema_version: Literal[1]
     run_id: RunId
-    stream: Stream
     completion_index: Annotated[int, Field(ge=0, le=10**9)] | None
-    engine: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-_a-z0-9]{0,30}[a-z0-9])?$")]
     python_version: Annotated[str, StringConstraints(pattern=r"^[0-9][-+.~A-Za-z0-9]{0,31}$")]
     python_implementation: Annotated[str, StringConstraints(pattern=r"^[-A-Za-z0-9]{1,32}$")]
     machine: Annotated[str, StringConstraints(pattern=r"^[-_A-Za-z0-9]{1,32}$")]
@@ -91,22 +70,7 @@ class WorkerReport(Model):
     usable_cores: Annotated[int, Field(ge=1, le=4096)] | None = None
     celsius: tuple[Celsius | None, Celsius | None]
     megahertz: tuple[Megahertz | None, Megahertz | None]
-    processes: Annotated[tuple[Process, ...], Field(min_length=1, max_length=16)]
-
-    @property
-    def streams(self) -> tuple[str, ...]:
-        """Names of its processes' random streams."""
-        return tuple(f"{self.stream}.{number}" for number in range(len(self.processes)))
-
-    @property
-    def samples(self) -> int:
-        """Points drawn by all processes."""
-        return sum(process.samples for process in self.processes)
-
-    @property
-    def inside(self) -> int:
-        """Points inside of all processes."""
-        return sum(process.inside for process in self.processes)
+    processes: Annotated[tuple[Process, ...], Field(min_length=1, max_length=MOST_PROCESSES)]
 
     @property
     def start_epoch_ns(self) -> int:

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import re
 import shlex
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pi_speedup.clock import boot_seconds
 from pi_speedup.codes import Code
 from pi_speedup.model.plan import Plan, Slot
 from pi_speedup.model.settings import Settings
-from pi_speedup.model.trial import Measured, Milestones, Trial, Worker
-from pi_speedup.model.worker import MAX_OUTPUT_BYTES, WorkerReport, parse_worker_output
+from pi_speedup.model.trial import Measured, Milestones, Moment, Trial, Worker
+from pi_speedup.model.worker import MAX_OUTPUT_BYTES, WorkerReport
 from pi_speedup.pi.runtime import (
     LABEL,
+    NAMESPACE_LABEL,
+    OWNER_LABEL,
     PULL_SECONDS,
+    TIMED_OUT,
     Case,
     command,
     image_ids,
     inspect_problem,
+    inspection,
     is_absent,
     pull_problem,
     python_problem,
@@ -32,6 +34,8 @@ from pi_speedup.pi.runtime import (
 )
 from pi_speedup.pi.shell import SECTION, Outcome, Shell, ShellOutcome, no_answer, sections
 from pi_speedup.problem import Interrupted, ProblemError, refuse
+from pi_speedup.text import one_line
+from pi_speedup.workload import workload_of
 
 # All that is done after Ctrl-C has to fit into 8 s.
 _ENDING_SECONDS = 7.0
@@ -40,12 +44,15 @@ _ON_ITS_WAY_SECONDS = 1.0
 # The two clocks of a Pi, read one after the other, differ by less over a command, plus a thousandth for NTP's
 # slewing (500 ppm at most).
 _CLOCKS_DIFFER_SECONDS = 0.1
+_UID = r"[-0-9A-Za-z]{8,64}"
 _ID = r"^\([0-9a-f]\{12,64\}\) .*$"
 
-# Before a script's own lines: `end_ours` ends what carries our mark, TERM first, and leaves its ids in
-# $found. Of /proc/*/environ one can read those of one's own processes only.
+# Before a script's own lines: `end_ours` ends what carries one of our marks, TERM first, and leaves its ids
+# in $found. Of /proc/*/environ one can read those of one's own processes only. An empty $marks is found in
+# every one of them. No script holds a whole mark: sshd puts the script itself into the environment of a
+# command that authorized_keys forces, and that login's shell is none of ours.
 _END_OURS = """
-ours() { grep -lsF "$mark" /proc/[0-9]*/environ | tr -dc '0-9\\n'; }
+ours() { [ -z "$marks" ] || grep -lsF "$marks" /proc/[0-9]*/environ | tr -dc '0-9\\n'; }
 end_ours() {
   found=$(ours)
   [ -n "$found" ] || return 0
@@ -71,7 +78,7 @@ times=$(
     {
       read -r up rest </proc/uptime
       echo "begun $up $(date +%s%N)" >&3
-      MARK COMMAND 2>&1 3>&- 4>&-
+      env "$mark=OWNER" COMMAND 2>&1 3>&- 4>&-
       rc=$?
       now=$(date +%s%N)
       read -r up rest </proc/uptime
@@ -104,9 +111,20 @@ class Prepared:
     removed: tuple[str, ...]
 
 
-def prepare(shell: Shell, pi: str, settings: Settings, tell: Callable[[str], None]) -> Prepared:
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """What was removed, and a line for each container that has our label and another's owner, and stays."""
+
+    removed: tuple[str, ...]
+    left: tuple[str, ...]
+
+
+def prepare(
+    shell: Shell, pi: str, settings: Settings, owners: Sequence[str], tell: Callable[[str], None]
+) -> Prepared:
     """Have the Pi ready for base cases: nothing of an earlier run on it, and the image there.
 
+    owners: the uids of our ConfigMap, now and earlier; what belongs to none of them stays, and is told.
     One exchange with the Pi, two where the image has to be pulled, which is told. ProblemError if it can't
     be made ready.
     """
@@ -115,18 +133,18 @@ def prepare(shell: Shell, pi: str, settings: Settings, tell: Callable[[str], Non
         words = (*settings.base_command_prefix, settings.base_python, "-c", _IS_PYTHON_3_9)
         found = sections(
             pi,
-            shell.run(_clearing(settings) + _step("python", ("timeout", "60", *words)) + _END),
+            shell.run(_clearing(settings, owners) + _step("python", ("timeout", "60", *words)) + _END),
             "ended",
             "python",
         )
         if found["python"].rc != 0:
             raise ProblemError(python_problem(found["python"], pi=pi, settings=settings))
-        return Prepared((), _removed(found))
-    look = _step(
-        "image", ("timeout", "-k", "5", "60", runtime, "image", "inspect", "--format", "{{json .}}", image)
-    )
-    found = sections(pi, shell.run(_clearing(settings) + look + _END), "ended", "listed", "image")
-    _complain_of_removal(found, pi, runtime)
+        return Prepared((), _cleaned(found, owners, pi, settings).removed)
+    look = _step("image", ("timeout", "-k", "5", "60", *inspection(runtime, image)))
+    found = sections(pi, shell.run(_clearing(settings, owners) + look + _END), "ended", "listed", "image")
+    cleaned = _cleaned(found, owners, pi, settings)
+    for line in cleaned.left:
+        tell(line)
     inspected = found["image"]
     if is_absent(inspected):
         tell(f"{pi}: {runtime} pulls {image}")
@@ -138,25 +156,25 @@ def prepare(shell: Shell, pi: str, settings: Settings, tell: Callable[[str], Non
     ids = image_ids(inspected, image) if inspected.rc == 0 else None
     if ids is None:
         raise ProblemError(inspect_problem(inspected, pi=pi, runtime=runtime, image=image))
-    return Prepared(ids, _removed(found))
+    return Prepared(ids, cleaned.removed)
 
 
-def clean(shell: Shell, pi: str, settings: Settings) -> tuple[str, ...]:
-    """End and remove what base cases left on the Pi; return what that was, in words.
+def clean(shell: Shell, pi: str, settings: Settings, owners: Sequence[str]) -> Cleaned:
+    """End and remove what base cases left on the Pi that belong to one of these owners, by uid.
 
     A Pi without the runtime, with its daemon down, or whose user may not use it, has nothing that could be
     removed. ProblemError if something is left.
     """
     needed = ("ended",) if settings.base_runtime == "process" else ("ended", "listed")
-    found = sections(pi, shell.run(_clearing(settings) + _END), *needed)
-    _complain_of_removal(found, pi, settings.base_runtime)
-    return _removed(found)
+    found = sections(pi, shell.run(_clearing(settings, owners) + _END), *needed)
+    return _cleaned(found, owners, pi, settings)
 
 
 class BaseDriver:
     """Measures base cases on one Pi; see measure.loop.Driver.
 
-    program: text of the worker. image_ids: as prepare returns them. tell: gets lines worth showing meanwhile.
+    program: text of the worker. image_ids: as prepare returns them. owner: the uid of our ConfigMap. tell:
+    gets lines worth showing meanwhile.
     """
 
     def __init__(
@@ -166,6 +184,7 @@ class BaseDriver:
         plan: Plan,
         program: str,
         image_ids: Sequence[str],
+        owner: str,
         tell: Callable[[str], None],
     ) -> None:
         self._shell = shell
@@ -173,16 +192,15 @@ class BaseDriver:
         self._plan = plan
         self._program = program.encode()
         self._image_ids = tuple(image_ids)
+        self._owner = owner
         self._tell = tell
         # Whether an earlier case may be left, since the Pi could not be told to end it.
         self._left = False
 
     def run(self, slot: Slot, attempt: int) -> Measured:
         """Measure one base case; a failure is a trial too. Interrupted once what was started has ended."""
-        begun_ns, begun = time.time_ns(), time.monotonic()
-        stream = f"{slot.name}.{attempt}"
-        name = f"pi-speedup-{self._plan.run_id}-{stream}"
-        case = Case(self._pi, self._plan.cell(slot.cell), name, stream)
+        started, begun = Moment.now(), boot_seconds()
+        case = Case(self._pi, self._plan, slot, attempt, self._owner)
         ran: Ran | None = None
         report: WorkerReport | None = None
         failure: ProblemError | None = None
@@ -191,17 +209,17 @@ class BaseDriver:
             report = self._report(case, ran)
         except ProblemError as error:
             failure = error
-            self._end(case, None if ran else begun)
+            self._end(None if ran else begun)
         except BaseException:
-            self._end(case, begun)
+            self._end(begun)
             raise
         trial = Trial(
             run_id=self._plan.run_id,
             plan_sha256=self._plan.sha256,
             slot=slot,
             attempt=attempt,
-            started_epoch_ns=begun_ns,
-            spent_seconds=time.monotonic() - begun,
+            started=started,
+            spent_seconds=boot_seconds() - begun,
             wall_seconds=ran.seconds if ran is not None and report is not None else None,
             outcome="ok" if failure is None else "failed",
             problem=failure.problem if failure is not None else None,
@@ -212,10 +230,11 @@ class BaseDriver:
 
     def _run_there(self, case: Case) -> Ran:
         settings = self._plan.settings
-        script = _RUN.replace("LIMIT", str(MAX_OUTPUT_BYTES)).replace("MARK", _mark(settings))
-        script = script.replace("COMMAND", shlex.join(command(self._plan, case)))
+        script = _RUN.replace("LIMIT", str(MAX_OUTPUT_BYTES)).replace("OWNER", self._owner)
+        script = script.replace("COMMAND", shlex.join(command(case)))
         # What may be left of the case before would share the Pi with this one.
-        before = _clearing(settings) if self._left else _preamble(settings)
+        owners = (self._owner,)
+        before = _clearing(settings, owners) if self._left else _preamble(owners)
         outcome = self._shell.run(before + script, self._program)
         ran = read_run(self._pi, outcome)
         self._left = False
@@ -234,26 +253,15 @@ class BaseDriver:
         if ran.rc != 0:
             said = Outcome(ran.rc, ran.output.decode("utf-8", "replace"))
             raise ProblemError(run_problem(said, pi=self._pi, settings=settings, seconds=ran.seconds))
-        report = parse_worker_output(ran.output, self._pi)
-        for what, found, expected in (
-            ("run", report.run_id, self._plan.run_id),
-            ("Pi", report.node, self._pi),
-            ("engine", report.engine, settings.engine),
-            ("completion index", report.completion_index, None),
-            (
-                "streams",
-                report.streams,
-                tuple(f"{case.stream}.0.{number}" for number in range(case.cell.processes_per_pi)),
-            ),
-            ("samples", {process.samples for process in report.processes}, {case.cell.samples_per_process}),
-        ):
-            if found != expected:
-                raise refuse(
-                    Code.RESULT_OF_OTHER_TRIAL,
-                    self._pi,
-                    f"its result is of another trial ({what} {found}, {expected} expected)",
-                    "see what benchmark_image, benchmark_base_python and the prefix run there",
-                )
+        workload = workload_of(settings)
+        report = workload.read(ran.output, self._pi)
+        if misfit := workload.misfit(report, self._plan, case.slot, case.attempt, pi=self._pi, index=None):
+            raise refuse(
+                Code.RESULT_OF_OTHER_TRIAL,
+                self._pi,
+                f"its result is of another trial ({misfit})",
+                "see what benchmark_image, benchmark_base_python and the prefix run there",
+            )
         return report
 
     def _worker(self, case: Case, ran: Ran | None, report: WorkerReport | None) -> Worker:
@@ -275,19 +283,23 @@ class BaseDriver:
             report=report,
         )
 
-    def _end(self, case: Case, sent: float | None) -> None:
+    def _end(self, sent: float | None) -> None:
         """End a case that may still run, within seconds; where the Pi does not hear it, the next one will.
 
-        sent: when its command was sent, by the monotonic clock, if it may not have reached the Pi yet.
+        sent: when its command was sent, in boot_seconds, if it may not have reached the Pi yet.
         """
         settings = self._plan.settings
-        script = _preamble(settings)
-        if sent is not None and (pause := sent + _ON_ITS_WAY_SECONDS - time.monotonic()) > 0:
+        script = _preamble((self._owner,))
+        if sent is not None and (pause := sent + _ON_ITS_WAY_SECONDS - boot_seconds()) > 0:
             script += f"sleep {pause:.1f}\n"
         script += "end_ours\n"
         if settings.base_runtime != "process":
-            remove = (settings.base_runtime, "rm", "--force", "--volumes", case.name)
-            script += f"{shlex.join(('timeout', '-k', '1', '4', *remove))} >/dev/null 2>&1 </dev/null\n"
+            runtime, ours = settings.base_runtime, f"label={OWNER_LABEL}={self._owner}"
+            script += (
+                f"ids=$(timeout -k 1 2 {runtime} ps --all --quiet --filter={ours} 2>/dev/null </dev/null)\n"
+                '[ -z "$ids" ] || '
+                f"timeout -k 1 4 {runtime} rm --force --volumes $ids >/dev/null 2>&1 </dev/null\n"
+            )
         told, self._left = self._left, True
         heard = _within(_ENDING_SECONDS, lambda: sections(self._pi, self._shell.run(script + _END)))
         self._left = not heard
@@ -337,19 +349,23 @@ def read_run(pi: str, outcome: ShellOutcome) -> Ran:
 
 _IS_PYTHON_3_9 = "import sys; sys.exit(sys.version_info < (3, 9) and 'It is Python ' + sys.version)"
 _END = "section end 0\n"
+_MARK = "PI_SPEEDUP_BASE"
 
 
-def _mark(settings: Settings) -> str:
-    """Return the environment entry by which each process of a base case is found again, whatever its run.
-
-    It differs with what a process is started by, so that virtual Pis on one machine don't end each other's.
-    """
-    words = json.dumps([*settings.base_command_prefix, settings.base_python])
-    return f"PI_SPEEDUP_BASE={hashlib.sha256(words.encode()).hexdigest()[:16]}"
+def _mark(owner: str) -> str:
+    """Return the environment entry by which each process of an owner's base cases is found again."""
+    return f"{_MARK}={owner}"
 
 
-def _preamble(settings: Settings) -> str:
-    return f"mark={_mark(settings)}{_END_OURS}{SECTION}"
+def _preamble(owners: Sequence[str]) -> str:
+    uids = " ".join(map(shlex.quote, _known(owners)))
+    marks = f'mark={_MARK}\nmarks=$(for uid in {uids}; do echo "$mark=$uid"; done)'
+    return f"{marks}{_END_OURS}{SECTION}"
+
+
+def _known(owners: Sequence[str]) -> list[str]:
+    """Return the uids that can be told from all others: an empty one would be everybody's."""
+    return [owner for owner in owners if re.fullmatch(_UID, owner)]
 
 
 def _step(name: str, words: Sequence[str]) -> str:
@@ -357,43 +373,58 @@ def _step(name: str, words: Sequence[str]) -> str:
     return f'said=$({shlex.join(words)} 2>&1 </dev/null)\nsection {name} $? "$said"\n'
 
 
-def _clearing(settings: Settings) -> str:
-    """Return the lines of a script that end and remove what base cases left, whatever their run."""
-    script = _preamble(settings) + 'end_ours\nsection ended 0 "$found"\n'
+def _clearing(settings: Settings, owners: Sequence[str]) -> str:
+    """Return the lines of a script that end and remove what base cases of these owners left."""
+    script = _preamble(owners) + 'end_ours\nsection ended 0 "$found"\n'
     runtime = settings.base_runtime
     if runtime == "process":
         return script
     listing = (runtime, "ps", "--all", f"--filter=label={LABEL}", "--format", "{{.ID}} {{.Names}}")
+    labels = " ".join(f'{{{{index .Config.Labels "{label}"}}}}' for label in (OWNER_LABEL, NAMESPACE_LABEL))
+    looking = shlex.join((runtime, "container", "inspect", "--format", f"{{{{.Id}}}} {{{{.Name}}}} {labels}"))
+    ours = shlex.join(
+        word for uid in _known(owners) for word in ("-e", rf"s/^\([0-9a-f]\{{12,64\}}\) [^ ]* {uid} .*$/\1/p")
+    )
     return (
         script
         + _step("listed", ("timeout", "-k", "5", "60", *listing))
         + f"ids=$(printf '%s\\n' \"$said\" | sed -n 's/{_ID}/\\1/p')\n"
         + 'if [ -n "$ids" ]; then\n'
+        # One that has gone by now is a complaint among the others' lines.
+        + f"said=$(timeout -k 5 60 {looking} $ids 2>/dev/null </dev/null)\n"
+        + 'section owned $? "$said"\n'
+        + f"ids=$(printf '%s\\n' \"$said\" | sed -n -e '' {ours})\n"
+        + 'if [ -n "$ids" ]; then\n'
         + f"said=$(timeout -k 5 60 {runtime} rm --force --volumes $ids 2>&1 </dev/null)\n"
-        + 'section removed $? "$said"\nfi\n'
+        + 'section removed $? "$said"\nfi\nfi\n'
     )
 
 
-def _containers(found: dict[str, Outcome]) -> list[tuple[str, str]]:
-    """Return id and name of each container that was to be removed."""
-    listed = found.get("listed", Outcome(0, ""))
-    if listed.rc != 0 or "removed" not in found:
-        return []
-    return re.findall(r"^([0-9a-f]{12,64}) (\S+)$", listed.said, re.MULTILINE)
-
-
-def _removed(found: dict[str, Outcome]) -> tuple[str, ...]:
+def _cleaned(found: dict[str, Outcome], owners: Sequence[str], pi: str, settings: Settings) -> Cleaned:
+    """Return what a script of `_clearing` did; ProblemError where something of ours may be left."""
+    runtime, known = settings.base_runtime, _known(owners)
     processes = [f"process {number}" for number in found["ended"].said.split()]
-    return (*processes, *(f"container {name}" for _, name in _containers(found)))
-
-
-def _complain_of_removal(found: dict[str, Outcome], pi: str, runtime: str) -> None:
     if runtime == "process":
-        return
-    ids = [number for number, _ in _containers(found)]
-    problem = removal_problem(found["listed"], found.get("removed"), ids, pi=pi, runtime=runtime)
+        return Cleaned(tuple(processes), ())
+    owned = found.get("owned", Outcome(0, ""))
+    there = re.findall(r"^([0-9a-f]{12,64}) /?(\S+)(?: (\S*))?(?: (\S*))?$", owned.said, re.MULTILINE)
+    ours = [each for each in there if each[2] in known]
+    listed = owned if owned.rc == TIMED_OUT else found["listed"]
+    ids = [number for number, *_ in ours]
+    problem = removal_problem(listed, found.get("removed"), ids, pi=pi, runtime=runtime)
     if problem is not None:
         raise ProblemError(problem)
+    removed = [f"container {name}" for _, name, *_ in ours] if "removed" in found else []
+    return Cleaned(
+        (*processes, *removed),
+        tuple(
+            f"{pi}: container {one_line(name, 100)} has our label and another owner"
+            f"{f', in namespace {one_line(namespace, 63)}' if namespace else ''}: it stays. "
+            f"If nobody measures there: ssh {pi} {runtime} rm --force {number[:12]}"
+            for number, name, owner, namespace in there
+            if owner not in known
+        ),
+    )
 
 
 def _within(seconds: float, action: Callable[[], object]) -> bool:
@@ -409,13 +440,13 @@ def _within(seconds: float, action: Callable[[], object]) -> bool:
             over.set()
 
     interrupted: BaseException | None = None
-    deadline = time.monotonic() + seconds
+    deadline = boot_seconds() + seconds
     thread = threading.Thread(target=do, daemon=True)
     try:
         thread.start()
     except (Interrupted, KeyboardInterrupt) as error:
         interrupted = error
-    while not over.is_set() and (left := deadline - time.monotonic()) > 0:
+    while not over.is_set() and (left := deadline - boot_seconds()) > 0:
         try:
             over.wait(left)
         except (Interrupted, KeyboardInterrupt) as error:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
+from pi_speedup.catalogue import Message
 from pi_speedup.codes import Code
 from pi_speedup.model.host import HostState
-from pi_speedup.pi.runtime import use_problem
+from pi_speedup.pi.runtime import runtime_problem
 from pi_speedup.pi.shell import Outcome
 from pi_speedup.problem import Problem
 
@@ -12,15 +15,11 @@ from pi_speedup.problem import Problem
 _WARNED_CLOCK_SECONDS = 1.0
 # No drift makes this: the clock was never set. Certificates would not be valid either.
 _MOST_CLOCK_SECONDS = 60.0
+_DAY_SECONDS = 86400.0
+# The year of the first Raspberry Pi.
+_NO_PI_YET = 2012
 _64_BIT = ("arm64", "amd64", "riscv64", "ppc64le", "s390x")
 _32_BIT_MACHINE = ("armv6", "armv7", "armv8l", "i386", "i686")
-# The lower bits of the firmware's get_throttled: what is so now.
-_THROTTLED_NOW = {
-    0: "under-voltage",
-    1: "its frequency is capped",
-    2: "throttled",
-    3: "at its soft temperature limit",
-}
 
 
 def problems(
@@ -67,8 +66,9 @@ def problems(
                 "true, or chronyc makestep) and here",
             )
         )
-    if runtime is not None and runtime_outcome is not None and runtime_outcome.rc != 0:
-        found.append(use_problem(runtime_outcome, pi=pi, runtime=runtime))
+    if runtime is not None and runtime_outcome is not None:
+        problem = runtime_problem(runtime_outcome, pi=pi, runtime=runtime)
+        found += [problem] if problem else []
     return tuple(found)
 
 
@@ -81,15 +81,15 @@ def warnings(state: HostState, *, pi: str) -> tuple[Problem, ...]:
                 code=Code.PI_CLOCK_OFF,
                 subject=pi,
                 what=f"its clock is {offset_words(state)}",
-                next_step="see that NTP runs (timedatectl)",
+                next_step=f"ssh {pi} timedatectl, and timedatectl here: NTP should be on at both",
             )
         )
-    if words := throttled_now(state):
+    if slowed := state.slowed_now:
         found.append(
             Problem(
                 code=Code.PI_THROTTLED,
                 subject=pi,
-                what=", ".join(words),
+                what=", ".join(Message(f"throttling.{name}") for name in slowed),
                 next_step="a stronger power supply, or more cooling",
             )
         )
@@ -97,18 +97,20 @@ def warnings(state: HostState, *, pi: str) -> tuple[Problem, ...]:
 
 
 def offset_words(state: HostState) -> str:
-    """Return how far a Pi's clock is off, such as `3.0 s (+/- 0.1 s) ahead of the control host's`."""
+    """Return how far a Pi's clock is off, such as `3.0 s (+/- 0.1 s) ahead of the control host's`.
+
+    Beyond a day its date says more than a number: a Pi has no clock that runs on without power.
+    """
+    if abs(state.clock_offset_seconds) > _DAY_SECONDS and state.clock_read_epoch_ns is not None:
+        moment = timedelta(seconds=state.clock_read_epoch_ns / 1e9 + state.clock_offset_seconds)
+        there = (datetime(1970, 1, 1, tzinfo=UTC) + moment).date()
+        never = ": it was not set since the Pi started" if there.year < _NO_PI_YET else ""
+        return f"at {there}{never}"
     direction = "ahead of" if state.clock_offset_seconds > 0 else "behind"
     return (
         f"{abs(state.clock_offset_seconds):.1f} s (+/- {state.clock_uncertainty_seconds:.1f} s) {direction} "
         "the control host's"
     )
-
-
-def throttled_now(state: HostState) -> tuple[str, ...]:
-    """Return what slows a Pi down at the moment, in words; () if nothing is known to."""
-    bits = state.throttled or 0
-    return tuple(word for bit, word in _THROTTLED_NOW.items() if bits >> bit & 1)
 
 
 def _clock_is_off(state: HostState, seconds: float) -> bool:

@@ -6,16 +6,19 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pi_speedup.codes import Code
-from pi_speedup.model.plan import Cell, Plan
+from pi_speedup.model.plan import Cell, Plan, Slot
 from pi_speedup.model.settings import Settings
 from pi_speedup.pi.shell import Outcome
 from pi_speedup.problem import Problem
 from pi_speedup.text import innermost, one_line
+from pi_speedup.workload import workload_of
 
-# The label by which our containers, and no others, are found again.
+# The label of all our containers, whoever's. Anybody may set it: whose one is, its owner's uid says.
 LABEL = "app.kubernetes.io/managed-by=pi-speedup"
+OWNER_LABEL, NAMESPACE_LABEL = "pi-speedup/owner", "pi-speedup/namespace"
 # Longest time for the pull of the image: some 350 MB for python:3.9.
 PULL_SECONDS = 1800
 _MOST_DIGESTS = 20
@@ -38,15 +41,21 @@ _RUNTIME_WORDS: _Words = (
         Code.RUNTIME_FORBIDDEN,
         r"permission denied while trying to connect|dial unix .*permission denied",
         "permission denied on {runtime}'s socket",
-        "ssh {pi} 'sudo usermod -aG {runtime} $USER', then log in again and wait a minute: Ansible keeps "
-        "its connection that long",
+        "ssh {pi} 'sudo groupadd -f {runtime} && sudo usermod -aG {runtime} $USER' (where it is a snap, then "
+        "sudo snap restart {runtime}); wait a minute and run again: Ansible keeps its connection that long",
+    ),
+    (
+        Code.RUNTIME_DOWN,
+        r"(?:connect to|dial).*/run/user/\d+/(?:docker|podman)",
+        "the rootless {runtime} daemon of this user is down ({said})",
+        "ssh {pi} systemctl --user start {runtime}; loginctl enable-linger there keeps it up without a login",
     ),
     (
         Code.RUNTIME_DOWN,
         r"cannot connect to the docker daemon|failed to connect to the docker api|cannot connect to podman"
         r"|is the docker daemon running",
         "the {runtime} daemon is down ({said})",
-        "ssh {pi} sudo systemctl start {runtime}",
+        "ssh {pi} sudo systemctl start {runtime} (where it is a snap: sudo snap start {runtime})",
     ),
     (
         Code.PI_DISK_FULL,
@@ -82,11 +91,34 @@ _PULL_WORDS: _Words = (
     ),
     (
         Code.IMAGE_UNAVAILABLE,
+        r"server gave http response to https client",
+        "image {image} is missing and its registry answers by http ({said})",
+        "allow that there: ssh {pi}, and for docker put {registry} into insecure-registries of "
+        "/etc/docker/daemon.json and restart it (what runs in it ends), for podman insecure = true into "
+        "/etc/containers/registries.conf",
+    ),
+    (
+        Code.IMAGE_UNAVAILABLE,
+        r"x509: certificate signed by unknown authority|x509: certificate is not trusted|self-?signed cert",
+        "image {image} is missing and {runtime} does not know who signed its registry's certificate ({said})",
+        "bring the registry's authority there, as /etc/{certs}/certs.d/{registry}/ca.crt; no restart is "
+        "needed",
+    ),
+    (
+        Code.IMAGE_UNAVAILABLE,
+        r"x509: certificate has expired|not yet valid",
+        "image {image} is missing and its registry's certificate is not valid now by this Pi's clock "
+        "({said})",
+        "compare the clocks (date here, ssh {pi} date); if they agree, the registry needs a new certificate",
+    ),
+    (
+        Code.IMAGE_UNAVAILABLE,
         r"dial tcp|no such host|connection refused|connection reset|i/o timeout|client\.timeout"
         r"|handshake timeout|network is unreachable|no route to host|name resolution|x509:"
-        r"|context deadline exceeded|request canceled|server gave http response|\bEOF$",
+        r"|context deadline exceeded|request canceled|\bEOF$",
         "image {image} is missing and its registry can't be reached ({said})",
-        "see to the Pi's network and clock, or load the image there from a file: {runtime} load",
+        "ssh {pi} {runtime} pull {image} shows whether it lasts; without a network there, preload.yml brings "
+        "the image",
     ),
     (
         Code.IMAGE_UNAVAILABLE,
@@ -135,57 +167,75 @@ _RUN_WORDS: _Words = (
     ),
     (
         Code.RUNTIME_CANNOT_LIMIT,
-        r"cgroup.*controller|controller.*not (available|delegated)|cpu cfs .*(can not|cannot)",
+        r"requested cgroup controller",
+        "systemd lets rootless podman limit no CPU time or no memory there ({said})",
+        "{delegate}",
+    ),
+    (
+        Code.RUNTIME_CANNOT_LIMIT,
+        r"nanocpus|cpu cfs|cpu\.max|cpu quota",
+        "{runtime} can't limit the CPU there: the kernel has no CPU quota, or its cgroup is not there "
+        "({said})",
+        "boot a kernel with CONFIG_CFS_BANDWIDTH, as Raspberry Pi OS has it; or set benchmark_base_runtime: "
+        "process",
+    ),
+    (
+        Code.RUNTIME_CANNOT_LIMIT,
+        r"cgroup.*controller|controller.*not (available|delegated)",
         "{runtime} can't limit CPU or memory there ({said})",
-        "add cgroup_memory=1 cgroup_enable=memory to the kernel's command line; podman also needs a user "
-        "who may set limits",
+        "add cgroup_memory=1 cgroup_enable=memory to the kernel's command line",
     ),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One base case: a cell measured once, with the name of its container and the prefix of its streams."""
+    """One base case: an attempt at a slot of the plan."""
 
     pi: str
-    cell: Cell
-    name: str
-    stream: str
+    plan: Plan
+    slot: Slot
+    attempt: int
+    # The uid of the ConfigMap that owns all of ours in the cluster.
+    owner: str
+
+    @property
+    def cell(self) -> Cell:
+        """Its cell."""
+        return self.plan.cell(self.slot.cell)
+
+    @property
+    def name(self) -> str:
+        """The name of its container, which two namespaces do not share; none of them holds a dot."""
+        return f"pi-speedup-{self.plan.settings.namespace}.{self.plan.run_id}-{self.slot.name}.{self.attempt}"
 
 
-def command(plan: Plan, case: Case) -> tuple[str, ...]:
+def command(case: Case) -> tuple[str, ...]:
     """Return the words that run the worker, whose program comes on standard input.
 
     TERM first where it takes too long: docker passes it on and the worker ends at once; KILL for what does
     not listen. The worker's own deadline ends it where nobody else can: the connection broke, or whoever
     started it was killed. That clock starts after timeout's, so an ordinary timeout is timeout's.
     """
-    settings = plan.settings
-    worker = (
-        "-",
-        f"--run-id={plan.run_id}",
-        f"--stream={case.stream}",
-        f"--samples={case.cell.samples_per_process}",
-        f"--processes={case.cell.processes_per_pi}",
-        f"--engine={settings.engine}",
-        f"--node={case.pi}",
-        f"--deadline-seconds={settings.timeout_seconds}",
+    plan, settings = case.plan, case.plan.settings
+    arguments = workload_of(settings).arguments(
+        plan, case.slot, case.attempt, deadline_seconds=settings.timeout_seconds, pi=case.pi
     )
     program = (
         (*settings.base_command_prefix, settings.base_python)
         if settings.base_runtime == "process"
-        else _container(plan, case)
+        else _container(case)
     )
-    return ("timeout", "-k", "10", str(settings.timeout_seconds), *program, *worker)
+    return ("timeout", "-k", "10", str(settings.timeout_seconds), *program, "-", *arguments)
 
 
-def _container(plan: Plan, case: Case) -> tuple[str, ...]:
+def _container(case: Case) -> tuple[str, ...]:
     """Return the command of a container with the pods' limits and rights, in words of docker and podman both.
 
     No swap either, no health check, and python3 in place of what the image would start. A pod has no limit of
     processes. The output is read as it comes, so the runtime need not write it to the SD card too.
     """
-    settings, processes = plan.settings, case.cell.processes_per_pi
+    settings, processes = case.plan.settings, case.cell.processes_per_pi
     memory = settings.memory_limit_mib * processes
     return (
         settings.base_runtime,
@@ -205,23 +255,38 @@ def _container(plan: Plan, case: Case) -> tuple[str, ...]:
         "--no-healthcheck",
         "--entrypoint=python3",
         f"--label={LABEL}",
-        f"--label=pi-speedup/run-id={plan.run_id}",
+        f"--label=pi-speedup/run-id={case.plan.run_id}",
+        f"--label={NAMESPACE_LABEL}={settings.namespace}",
+        f"--label={OWNER_LABEL}={case.owner}",
         f"--name={case.name}",
         settings.image,
     )
 
 
+def inspection(runtime: str, image: str) -> tuple[str, ...]:
+    """Return the words that have an image described; no format, since podman 4 prints a list with one too."""
+    return (runtime, "image", "inspect", image)
+
+
+def described(inspected: Outcome) -> dict[str, Any]:
+    """Return the one image that an `inspection` describes; ValueError or LookupError if it describes none."""
+    # Podman may say first that it stands in for docker.
+    begin = re.search(r"^\[", inspected.said, re.MULTILINE)
+    images, _ = json.JSONDecoder().raw_decode(inspected.said, begin.start() if begin else 0)
+    if not isinstance(images, list) or not isinstance(images[0], dict):
+        raise ValueError("not a list of images")
+    return images[0]
+
+
 def image_ids(inspected: Outcome, image: str) -> tuple[str, ...] | None:
     """Return all ids of an image, those of manifests (NAME@sha256:...) first; None if it cannot be told.
 
-    inspected: the outcome of `docker image inspect --format '{{json .}}' IMAGE` (or podman's).
+    inspected: the outcome of an `inspection`.
     Docker's Id is the configuration's digest, but with its containerd image store the manifest's: then it is
     among the repositories' digests, or the image's own descriptor. Podman leaves out sha256: before it.
     """
-    # Podman may say first that it stands in for docker.
-    described = next((line for line in inspected.said.splitlines() if line.startswith("{")), "")
     try:
-        found = json.loads(described)
+        found = described(inspected)
         own = one_line(f"sha256:{found['Id'].removeprefix('sha256:')}", 300)
         manifests = tuple(
             one_line(digest, 300) for digest in (found.get("RepoDigests") or ())[:_MOST_DIGESTS]
@@ -281,8 +346,13 @@ def pull_problem(pulled: Outcome, *, pi: str, runtime: str, image: str) -> Probl
     )
 
 
-def use_problem(asked: Outcome, *, pi: str, runtime: str) -> Problem:
-    """Return why a runtime cannot be used, from a command that asked for nothing."""
+def runtime_problem(asked: Outcome, *, pi: str, runtime: str) -> Problem | None:
+    """Return why a runtime cannot be used on a Pi, None where it can.
+
+    asked: the outcome of a command that starts nothing; of podman's `info --format json`.
+    """
+    if asked.rc == 0:
+        return _no_limits(asked.said, pi) if runtime == "podman" else None
     names = {"pi": pi, "runtime": runtime, "image": "of the run"}
     return (
         _common_problem(asked, _RUNTIME_WORDS, names)
@@ -293,6 +363,47 @@ def use_problem(asked: Outcome, *, pi: str, runtime: str) -> Problem:
             what=f"{runtime} can't be used ({_last_line(asked)})",
             next_step=f"ssh {pi} {runtime} info",
         )
+    )
+
+
+def podman_info(said: str) -> dict[str, dict[str, Any]]:
+    """Return what `podman info --format json` tells; empty for what is not its answer."""
+    try:
+        found = json.loads(said)
+    except (ValueError, RecursionError):
+        return {}
+    sections = found.items() if isinstance(found, dict) else ()
+    return {name: section for name, section in sections if isinstance(section, dict)}
+
+
+def _no_limits(said: str, pi: str) -> Problem | None:
+    """Return why this user's containers would run without limits, as podman 4.3 told it on five systems.
+
+    It ends with 0 all the same, so an unlimited base case would be measured against limited pods.
+    """
+    host = podman_info(said).get("host", {})
+    security = host.get("security")
+    if not isinstance(security, dict) or security.get("rootless") is not True:
+        return None
+    controllers = host.get("cgroupControllers")
+    if host.get("cgroupVersion") == "v1":
+        what = "rootless podman ignores limits under cgroup v1"
+        step = "set benchmark_base_runtime: docker, or start the Pi with cgroup v2"
+    elif host.get("cgroupManager") == "cgroupfs":
+        what = "rootless podman ignores limits there: its user has no systemd session"
+        step = f"ssh {pi} 'sudo apt install dbus-user-session && sudo loginctl enable-linger $USER'"
+    elif isinstance(controllers, list) and not {"cpu", "memory"} <= set(map(str, controllers)):
+        what, step = "systemd lets rootless podman limit no CPU time or no memory there", _delegate(pi)
+    else:
+        return None
+    return Problem(code=Code.RUNTIME_CANNOT_LIMIT, subject=pi, what=what, next_step=step)
+
+
+def _delegate(pi: str) -> str:
+    folder = "/etc/systemd/system/user@.service.d"
+    return (
+        f'ssh {pi} \'sudo mkdir -p {folder} && printf "[Service]\\nDelegate=cpu memory pids\\n" | sudo tee '
+        f"{folder}/delegate.conf && sudo systemctl daemon-reload && sudo systemctl restart user@$(id -u)'"
     )
 
 
@@ -339,7 +450,7 @@ def run_problem(outcome: Outcome, *, pi: str, settings: Settings, seconds: float
     if outcome.rc == TIMED_OUT or (outcome.rc == _KILLED and seconds >= limit):
         code = Code.TIMEOUT
         what = f"the base case took longer than {limit} s and was stopped"
-        next_step = "lower benchmark_samples_per_process or raise benchmark_timeout_seconds"
+        next_step = f"lower {workload_of(settings).amount_setting} or raise benchmark_timeout_seconds"
     elif outcome.rc == _KILLED:
         code = Code.OUT_OF_MEMORY
         what = "the base case was killed, most likely for want of memory"
@@ -364,7 +475,13 @@ def _common_problem(outcome: Outcome, words: _Words, names: Mapping[str, str]) -
     for code, pattern, what, next_step in words:
         for line in lines:
             if re.search(pattern, line, re.IGNORECASE):
-                known = {**names, "said": innermost(line, _SAID_LIMIT).rstrip(".")}
+                known = {
+                    **names,
+                    "said": innermost(line, _SAID_LIMIT).rstrip("."),
+                    "registry": registry_of(names["image"]),
+                    "certs": "docker" if names["runtime"] == "docker" else "containers",
+                    "delegate": _delegate(names["pi"]),
+                }
                 return Problem(
                     code=code,
                     subject=names["pi"],
@@ -372,6 +489,12 @@ def _common_problem(outcome: Outcome, words: _Words, names: Mapping[str, str]) -
                     next_step=next_step.format(**known),
                 )
     return None
+
+
+def registry_of(image: str) -> str:
+    """Return where an image comes from: the first part of its name, if that can be a machine's."""
+    first, slash, _ = image.partition("/")
+    return first if slash and (first == "localhost" or set(first) & set(".:")) else "docker.io"
 
 
 def _missing_command(outcome: Outcome, pi: str, runtime: str) -> Problem | None:
@@ -390,7 +513,12 @@ def _missing_command(outcome: Outcome, pi: str, runtime: str) -> Problem | None:
         code=Code.RUNTIME_MISSING,
         subject=pi,
         what=f"{command} is not there ({one_line(said, _SAID_LIMIT)})",
-        next_step=f"install it there, or set {setting} to what is",
+        next_step=f"install it there, or set {setting} to what is"
+        + (
+            ""
+            if runtime == "process"
+            else f"; a snap's: ssh {pi} sudo ln -s /snap/bin/{runtime} /usr/local/bin"
+        ),
     )
 
 

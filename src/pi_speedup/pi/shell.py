@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pi_speedup.codes import Code
+from pi_speedup.pi.ssh import broken_by, other_problem
 from pi_speedup.problem import Problem, ProblemError
+from pi_speedup.remote import Remote
 from pi_speedup.text import one_line
 
 # No script tells more than this; what it shows of a command's output is cut before.
 MOST_SAID_BYTES = 65536
 _SECTION = re.compile(rb"^pi-speedup: ([a-z]+) ([0-9]{1,3})\r?$", re.MULTILINE)
+# What is written before it is no answer: a greeting of the login's shell, sudo's words, a terminal's marks.
+_BEGUN = b"\npi-speedup: begun\n"
+_IN_ENGLISH = "LC_ALL=C; export LC_ALL\n"
 # Prints the section $1 of a command that ended with $2 after saying $3.
 SECTION = f"""
 section() {{
@@ -61,7 +66,8 @@ class ConnectionShell:
     """A Shell over one of Ansible's connections, `ssh` or `local`.
 
     broken: what one of Ansible's errors means, None for an error that is not about the connection and is
-    raised as it is. become: puts sudo, or what is set instead, before a command.
+    raised as it is. refused: why a script did not even begin, from what was said instead; None where it is to
+    be read as any other script that broke off. become: puts sudo, or what is set instead, before a command.
     """
 
     def __init__(
@@ -70,15 +76,17 @@ class ConnectionShell:
         broken: Callable[[Exception], ProblemError | None],
         executable: str = "/bin/sh",
         become: Callable[[str], str] | None = None,
+        refused: Callable[[str], Problem | None] = lambda said: None,
     ) -> None:
         self._connection = connection
         self._broken = broken
         self._executable = executable
         self._become = become
+        self._refused = refused
 
     @classmethod
-    def of_action(cls, action: Any, broken: Callable[[Exception], ProblemError | None]) -> ConnectionShell:
-        """Return the shell of an action plugin's task, with that task's become.
+    def of_action(cls, action: Any, remote: Remote, *, may_become: bool = True) -> ConnectionShell:
+        """Return the shell of an action plugin's task, with that task's become unless it is not wanted.
 
         The same as ActionBase._low_level_execute_command does, which answers in text only.
         """
@@ -86,18 +94,31 @@ class ConnectionShell:
         if connection.transport == "local":
             connection.cwd = action._loader.get_basedir().encode("utf-8", "surrogateescape")
         become = None
-        if connection.become and action.get_become_option("become_user") != action._get_remote_user():
+        if (
+            may_become
+            and connection.become
+            and action.get_become_option("become_user") != (action._get_remote_user())
+        ):
+            understand_each_sudo(connection.become)
 
             def become(command: str) -> str:
                 return str(connection.become.build_become_command(command, connection._shell))
 
-        return cls(connection, broken, action._play_context.executable or "/bin/sh", become)
+        def refused(said: str) -> Problem | None:
+            return other_problem(remote, said) if said.strip() else None
+
+        executable = action._play_context.executable or "/bin/sh"
+        return cls(connection, lambda error: broken_by(error, remote), executable, become, refused)
 
     def run(self, command: str, stdin: bytes = b"") -> ShellOutcome:
-        """Run a script on the Pi with LC_ALL=C; an empty `stdin` is one empty line."""
-        script = f"LC_ALL=C; export LC_ALL\n{command}"
+        """Run a script on the Pi with LC_ALL=C; an empty `stdin` is one empty line.
+
+        ProblemError too where it did not begin, since sudo or the login's shell refused.
+        """
+        script = f"{_IN_ENGLISH}printf '\\npi-speedup: begun\\n'\n{command}"
         if self._become is not None:
-            script = self._become(script)
+            # For sudo's own words too.
+            script = _IN_ENGLISH + self._become(script)
         try:
             rc, output, errors = self._connection.exec_command(
                 f"{self._executable} -c {shlex.quote(script)}",
@@ -110,7 +131,27 @@ class ConnectionShell:
             if problem is None:
                 raise
             raise problem from error
-        return ShellOutcome(rc or 0, output, errors)
+        before, begun, answer = output.partition(_BEGUN)
+        if not begun:
+            said = (errors + b"\n" + before).decode("utf-8", "replace")
+            refused = self._refused(said)
+            if refused is not None:
+                raise ProblemError(refused)
+            return ShellOutcome(rc or 0, before, errors)
+        return ShellOutcome(rc or 0, answer, errors)
+
+
+def understand_each_sudo(become: Any) -> None:
+    """Let one of Ansible's become plugins know sudo-rs too, which puts words around the prompt it is given.
+
+    Ansible waits for a line that begins with its prompt, so that the right password is never sent.
+    """
+    if getattr(become, "name", "") != "sudo":
+        return
+    become.check_password_prompt = lambda output: (
+        bool(become.prompt) and (str(become.prompt).strip().encode() in output)
+    )
+    become.fail = (*become.fail, "Authentication failed, try again")
 
 
 def sections(pi: str, outcome: ShellOutcome, *needed: str) -> dict[str, Outcome]:

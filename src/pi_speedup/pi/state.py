@@ -13,6 +13,7 @@ from typing import TypeGuard
 
 from pi_speedup.codes import Code
 from pi_speedup.model.host import HostState
+from pi_speedup.pi.runtime import podman_info
 from pi_speedup.problem import refuse
 from pi_speedup.text import one_line
 
@@ -50,7 +51,7 @@ def host_state(
         raise refuse(Code.PI_CANNOT_BE_LOOKED_AT, pi, "it did not tell its time of day", f"ssh {pi} date")
     readings = [ClockReading(asked_ns, first, last, answered_ns)]
     # Where date knows no %N, as busybox' does not, it prints something else.
-    if date is not None and re.fullmatch(r"\d{16,20}\s*", date[1]):
+    if date is not None and re.fullmatch(r"-?\d{16,20}\s*", date[1]):
         readings.append(ClockReading(date[0], int(date[1]), int(date[1]), date[2]))
     offset, uncertainty = clock_offset_seconds(readings)
     bits, governors = observed.get("userland_bits"), observed.get("governors")
@@ -101,8 +102,8 @@ def parse_throttled(text: str | None) -> int | None:
 
 
 def _is_time(value: object) -> TypeGuard[int]:
-    """Say whether it is a time in 64 bits of nanoseconds since 1970."""
-    return isinstance(value, int) and 0 <= value < 2**63
+    """Say whether it is a time in 64 bits of nanoseconds since 1970, or before it."""
+    return isinstance(value, int) and -(2**63) <= value < 2**63
 
 
 def _raw(observed: Mapping[str, object], key: str) -> str | None:
@@ -170,4 +171,7 @@ def _first_number(text: str | None) -> float | None:
 def _runtime_version(outcome: object) -> str | None:
     if not isinstance(outcome, Mapping) or outcome.get("rc") != 0:
         return None
-    return _text(outcome.get("stdout"))
+    said = str(outcome.get("stdout") or "")
+    # Docker prints its version alone, podman all that it knows of the machine.
+    described = podman_info(said)
+    return _text(described.get("version", {}).get("Version") if described else said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
@@ -113,7 +114,7 @@ def next_run_id(folder: Path) -> str:
     """Return the name of the run that follows the one in `folder`: x-2, x-3, ..., the first that is free."""
     for number in count(2):
         name = f"{folder.name[: _MOST_ID_CHARACTERS - len(f'-{number}')]}-{number}"
-        if not (folder.parent / name).exists():
+        if not os.path.lexists(folder.parent / name):
             return name
     raise AssertionError("count() has no end")
 

@@ -12,6 +12,7 @@ from pi_speedup.model.plan import ALONE, ALONE_LONG, ALONE_ON, SLOW, SLOW_SHARE,
 from pi_speedup.model.settings import Settings
 from pi_speedup.problem import refuse
 from pi_speedup.text import listed
+from pi_speedup.workload import workload_of
 
 # Up to here a sweep measures each number of Pis, beyond it only powers of two.
 _EACH_UP_TO = 8
@@ -41,7 +42,7 @@ def make_plan(
     ProblemError if the cores are needed and unknown.
     """
     processes = _processes(settings, pis, cores)
-    samples = settings.samples_per_process
+    amount = workload_of(settings).amount(settings)
     ordered = (base_pi, *(pi for pi in pis if pi != base_pi))
 
     def job(name: str, chosen: Sequence[str], cpu_share: float = 1.0) -> Cell:
@@ -50,24 +51,24 @@ def make_plan(
             kind="job",
             pis=tuple(chosen),
             processes_per_pi=processes,
-            samples_per_process=samples,
+            amount_per_process=amount,
             cpu_share=cpu_share,
         )
 
-    def base(name: str, samples_per_process: int) -> Cell:
+    def base(name: str, amount_per_process: int) -> Cell:
         return Cell(
             name=name,
             kind="base",
             pis=(base_pi,),
             processes_per_pi=processes,
-            samples_per_process=samples_per_process,
+            amount_per_process=amount_per_process,
         )
 
     # For one Pi the long base case would be the short one again.
     has_long = settings.long_rounds > 0 and len(pis) > 1
-    cells = [base(ALONE, samples)]
+    cells = [base(ALONE, amount)]
     if has_long:
-        cells.append(base(ALONE_LONG, samples * len(pis)))
+        cells.append(base(ALONE_LONG, amount * len(pis)))
     if settings.sweep:
         cells += [job(f"together-{count}", ordered[:count]) for count in sweep_counts(len(pis))]
     together = f"together-{len(pis)}"
@@ -111,7 +112,7 @@ def sweep_counts(pis: int) -> tuple[int, ...]:
 
 
 def long_rounds(settings: Settings) -> frozenset[int]:
-    """Return the rounds in which one Pi alone also draws the samples of all."""
+    """Return the rounds in which one Pi alone also does the work of all."""
     return spread_rounds(settings.rounds, settings.long_rounds)
 
 

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from pi_speedup.codes import Code
+from pi_speedup.model.run import Door, Run
 from pi_speedup.model.settings import PREFIX, Settings, settings_from
 from pi_speedup.plan.progress import Stop, next_trial
 from pi_speedup.plan.resume import check_same
 from pi_speedup.problem import refuse
-from pi_speedup.store import PRIVATE, RunStore
+from pi_speedup.store import PRIVATE, RUN_FILE, RunStore
 from pi_speedup.text import listed, one_line
+from pi_speedup.workload import worker_sha256, workload_of
 
-Door = Literal["benchmark", "cleanup", "preload", "rbac", "report"]
-# Whether a run can do without a Pi: no; no, but another could work alone; yes, if enough others are fit.
-Need = Literal["needed", "base", "spare"]
 LATEST = "latest"
 # A run's file is named after its Pi, which is a node's name.
 _PI = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 # What a run that broke off before its plan was sealed may have left in its folder.
-_BEFORE_THE_PLAN = {PRIVATE, "hosts", "nodes.json"}
+_BEFORE_THE_PLAN = {PRIVATE, "hosts", "nodes.json", RUN_FILE}
 _GROUPS = "see inventory/hosts.yml for the groups pis, base and server"
+# Of inventory/hosts.yml as it comes. Source: RFC 5737, nobody's addresses.
+SAMPLE_ADDRESSES = ("192.0.2.101", "192.0.2.102", "192.0.2.103")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Inventory:
 
     An inventory of k3s-ansible has `server` and `agent`, and neither `pis` nor `base`: then its server works
     alone. `limit` is what was given with --limit, `reached` the hosts that it leaves, both None without it.
+    `addresses`: the Pis' ansible_host, where one is set.
     """
 
     pis: Sequence[str] | None
@@ -41,6 +42,7 @@ class Inventory:
     agent: Sequence[str] | None = None
     limit: str | None = None
     reached: Sequence[str] | None = None
+    addresses: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,56 +57,20 @@ class Here:
     fresh: int
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """What the plays need to know. `fetch_from` is the Pi whose kubeconfig is fetched, empty for none.
-
-    `continues`: the run has a plan already, and goes on, with the Pis of that plan. `base_pi` is empty and
-    `pis` too where the door needs none. `min_pis`: how many Pis are enough; `needs` says of each what then
-    becomes of it.
-    """
-
-    id: str
-    dir: str
-    runs_dir: str
-    kubeconfig: str
-    fetch_from: str
-    pis: tuple[str, ...]
-    base_pi: str
-    min_pis: int
-    continues: bool
-    settings: Settings
-
-    @property
-    def needs(self) -> dict[str, Need]:
-        """Return by Pi whether it is needed."""
-        if self.continues or self.min_pis >= len(self.pis):
-            return dict.fromkeys(self.pis, "needed")
-        return {pi: "base" if pi == self.base_pi else "spare" for pi in self.pis}
-
-    def plain(self) -> dict[str, object]:
-        """Return the fields built from dict, list, str, int, float, bool and None only."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
-        return {
-            **fields,
-            "pis": list(self.pis),
-            "needs": self.needs,
-            "settings": self.settings.model_dump(mode="json"),
-        }
-
-
 def open_door(
     door: Door,
     variables: Mapping[str, object],
     inventory: Inventory,
     here: Here,
     *,
-    worker_sha256: str = "",
+    worker: str = "",
+    sha256_of: Callable[[Path], str] = worker_sha256,
     check_mode: bool = False,
-) -> Opened:
-    """Return what the plays need to know; ProblemError, one line, for the first thing that is wrong.
+) -> Run:
+    """Return what the roles need to know; ProblemError, one line, for the first thing that is wrong.
 
-    Nothing is written. worker_sha256: of the program that trials run; a run that goes on must have the same.
+    Nothing is written. worker: the program that trials run, where it is not the workload's own; a run that
+    goes on must have the same.
     """
     if check_mode:
         raise refuse(
@@ -117,14 +83,49 @@ def open_door(
     settings = settings_from(variables)
     server = "" if door == "report" else next(iter(inventory.server or ()), "")
     _check_limit(inventory, pis, server)
+    if door != "report":
+        _check_sample(inventory.addresses)
     runs = _runs_folder(settings.runs_dir, here)
     try:
-        return _opened(door, settings, inventory, here, pis, base_pi, server, runs, worker_sha256)
+        return _opened(door, settings, inventory, here, pis, base_pi, server, runs, worker, sha256_of)
     except OSError as error:
         what = f"cannot be looked at ({error.strerror})"
         raise refuse(
             Code.FILE_UNREADABLE, str(runs), what, "make it yours, or choose another benchmark_runs_dir"
         ) from None
+
+
+def settings_of(run: Mapping[str, object], pis: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
+    """Return the settings of a run: its own, and those that stand with a group or with the Pis themselves.
+
+    run: the variables of this machine; pis: those of each Pi. Only names that begin like a setting count.
+    What all Pis have goes before what this machine has: `all` is the widest group, and -e the same for each.
+    ProblemError where the Pis differ, since a run has one value.
+    """
+    found = {name: value for name, value in run.items() if name.startswith(PREFIX)}
+    names = dict.fromkeys(name for each in pis.values() for name in each if name.startswith(PREFIX))
+    for name in names:
+        first, *others = pis
+        if name.removeprefix(PREFIX) not in Settings.model_fields:
+            # Its name is what is wrong, and is told later.
+            first, others = next(pi for pi in pis if name in pis[pi]), []
+        for other in others:
+            # 3 and "3" are the same: YAML and INI differ in that.
+            if str(pis[first].get(name)) != str(pis[other].get(name)):
+                had = " and ".join(
+                    f"{one_line(repr(pis[pi][name]), 60)} for {_named(pi)}"
+                    if name in pis[pi]
+                    else f"not set for {_named(pi)}"
+                    for pi in (first, other)
+                )
+                raise refuse(
+                    Code.SETTING_NOT_VALID,
+                    one_line(name, 60),
+                    f"it is {had}, and a run has one value",
+                    "set it for all: in inventory/group_vars/all.yml, or with -e",
+                )
+        found[name] = pis[first][name]
+    return found
 
 
 def _opened(
@@ -136,35 +137,41 @@ def _opened(
     base_pi: str,
     server: str,
     runs: Path,
-    worker_sha256: str,
-) -> Opened:
+    worker: str,
+    sha256_of: Callable[[Path], str],
+) -> Run:
     if door == "report":
         folder = _there(runs, settings.run_id or LATEST)
     elif door in ("cleanup", "preload", "rbac"):
-        folder = runs / f".{door}"
+        # Of its namespace: another one's clean-up at the same time would read what this one opened.
+        folder = runs / f".{door}-{settings.namespace}"
     else:
         folder = runs / (settings.run_id or f"{here.moment}-{here.fresh % 65536:04x}")
     kubeconfig, fetch_from = _kubeconfig(settings.kubeconfig, here, server, folder)
     continues, min_pis = False, len(pis)
+    worker = worker or str(here.project / workload_of(settings).program)
     if door == "benchmark":
         min_pis = _min_pis(settings, pis)
         store = RunStore(folder)
-        continues = _continues(store, settings, pis=pis, base_pi=base_pi, worker_sha256=worker_sha256)
+        sha256 = sha256_of(Path(worker))
+        continues = _continues(store, settings, pis=pis, base_pi=base_pi, worker_sha256=sha256)
         if continues:
             # A plan is sealed with its Pis: none is left out any more, and none comes back.
             of_the_plan = store.plan().pis
             pis = [pi for pi in pis if store.pi_of(pi) in of_the_plan]
-    return Opened(
-        id=folder.name,
+    return Run(
+        door=door,
         dir=str(folder),
         runs_dir=str(runs),
         kubeconfig=str(kubeconfig),
         fetch_from=fetch_from,
         pis=tuple(pis),
+        worker=worker,
         base_pi=base_pi,
         min_pis=min_pis,
         continues=continues,
         settings=settings,
+        addresses={pi: inventory.addresses[pi] for pi in pis if inventory.addresses.get(pi)},
     )
 
 
@@ -261,6 +268,18 @@ def _check_limit(inventory: Inventory, pis: Sequence[str], server: str) -> None:
         )
 
 
+def _check_sample(addresses: Mapping[str, str]) -> None:
+    for pi, address in addresses.items():
+        if address in SAMPLE_ADDRESSES:
+            raise refuse(
+                Code.INVENTORY_IS_THE_SAMPLE,
+                "inventory",
+                f"{_named(pi)} has the address of the example ({address}), which is nobody's",
+                'make inventory ARGS="--server pi@ADDRESS", with the K3s server\'s address, writes it; or '
+                "correct inventory/hosts.yml",
+            )
+
+
 def _runs_folder(given: str, here: Here) -> Path:
     # `~` is the shell's, and not expanded within -e benchmark_runs_dir=~/runs.
     folder = here.home / given[2:] if given.startswith("~/") else Path(given or "runs")
@@ -316,7 +335,7 @@ def _continues(
         worker_sha256=worker_sha256,
     )
     upcoming = next_trial(plan, store.trials(), lambda: None)
-    if isinstance(upcoming, Stop) and _is_reported(store.folder):
+    if isinstance(upcoming, Stop) and store.is_reported:
         ended = {"complete": "complete", "budget": "over: its benchmark_budget_minutes are spent"}
         raise refuse(
             Code.RUN_COMPLETE,
@@ -330,10 +349,3 @@ def _continues(
 
 def _entries(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []
-
-
-def _is_reported(folder: Path) -> bool:
-    """Say whether the report was made after the last trial: a run may be killed between the two."""
-    report = folder / "report.json"
-    last = max((path.stat().st_mtime_ns for path in (folder / "trials").glob("*.json")), default=0)
-    return report.exists() and report.stat().st_mtime_ns >= last

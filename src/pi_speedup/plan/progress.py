@@ -8,11 +8,10 @@ from typing import Literal
 
 from pi_speedup.model.plan import Cell, Plan, Slot
 from pi_speedup.model.trial import Trial
+from pi_speedup.workload import workload_of
 
 # Fewer complete rounds give no interval (docs/report.md), so a target cannot be reached before.
 LEAST_ROUNDS = 5
-# One core of a Raspberry Pi 4 with Python 3.9: what to expect before anything was measured.
-ASSUMED_SAMPLES_PER_SECOND = 1_000_000.0
 # What a trial takes beyond computing, before one was measured: Kubernetes' own time, a container's start.
 _ASSUMED_EXTRA_SECONDS = {"job": 4.0, "base": 1.0}
 
@@ -76,7 +75,8 @@ def expected_seconds(plan: Plan, trials: Sequence[Trial] = ()) -> float:
     for trial in trials:
         if trial.outcome == "ok":
             spent.setdefault(trial.slot.cell, []).append(trial.spent_seconds)
-    rate = _samples_per_second(cells, trials) or ASSUMED_SAMPLES_PER_SECOND * plan.settings.cpu_limit_cores
+    expected = workload_of(plan.settings).expected_per_second * plan.settings.cpu_limit_cores
+    rate = _amount_per_second(cells, trials) or expected
     left = 0.0
     for slot in plan.slots:
         if slot in done:
@@ -87,20 +87,20 @@ def expected_seconds(plan: Plan, trials: Sequence[Trial] = ()) -> float:
     return left
 
 
-def _guess(cell: Cell, samples_per_second: float) -> float:
-    computing = cell.samples_per_process / (samples_per_second * cell.cpu_share)
+def _guess(cell: Cell, amount_per_second: float) -> float:
+    computing = cell.amount_per_process / (amount_per_second * cell.cpu_share)
     return computing + _ASSUMED_EXTRA_SECONDS[cell.kind]
 
 
-def _samples_per_second(cells: Mapping[str, Cell], trials: Sequence[Trial]) -> float | None:
-    reports = [
-        worker.report
+def _amount_per_second(cells: Mapping[str, Cell], trials: Sequence[Trial]) -> float | None:
+    rates = [
+        cells[trial.slot.cell].amount_per_process / process.duration_seconds
         for trial in trials
         if trial.outcome == "ok"
         for worker in trial.workers
         if worker.report is not None
+        for process in worker.report.processes
     ]
-    rates = [process.samples / process.duration_seconds for report in reports for process in report.processes]
     return sum(rates) / len(rates) if rates else None
 
 

@@ -5,9 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pi_speedup.codes import Code
+from pi_speedup.model.node import Nodes
 from pi_speedup.model.plan import Plan
 from pi_speedup.model.settings import PREFIX, Settings, is_local
 from pi_speedup.problem import ProblemError, refuse
+from pi_speedup.text import one_line
+from pi_speedup.workload import workload_of
+
+# What a Pi is, as the cluster says.
+_SYSTEM = {
+    "architecture": "architecture",
+    "cores": "number of cores",
+    "kernel_version": "kernel",
+    "os_image": "system",
+    "kubelet_version": "kubelet",
+    "container_runtime": "container runtime",
+}
 
 
 def check_same(
@@ -30,9 +43,29 @@ def check_same(
     if plan.base_pi != base_pi:
         words.append(f"{plan.base_pi} worked alone, now {base_pi}")
     if plan.worker_sha256 != worker_sha256:
-        words.append("files/pi_worker.py has changed")
+        words.append(f"{workload_of(plan.settings).program} has changed")
     if words:
         raise _differs(plan, words, [f"-e {PREFIX}{name}={_shown(then)}" for name, then, _ in changed])
+
+
+def check_same_systems(plan: Plan, before: Nodes, now: Nodes) -> None:
+    """Raise ProblemError, naming all that differs, unless the Pis are what they were when the run began.
+
+    Its rounds would be of two clusters, and the record is of the present one. What either did not say counts
+    as the same.
+    """
+    known = {node.name: node for node in before.nodes}
+    words = [
+        f"{node.name}'s {name} was {one_line(then, 60)} and is {one_line(found, 60)}"
+        for node in now.nodes
+        for what, name in _SYSTEM.items()
+        if node.name in known
+        and (then := getattr(known[node.name], what)) is not None
+        and (found := getattr(node, what)) is not None
+        and then != found
+    ]
+    if words:
+        raise _differs(plan, words, [])
 
 
 def _differs(plan: Plan, words: Sequence[str], options: Sequence[str]) -> ProblemError:

@@ -1,10 +1,15 @@
-"""The plan as one reads it before the first trial."""
+"""The plan as one reads it before the first trial, and each trial as it ends."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from pi_speedup.catalogue import Message
 from pi_speedup.model.plan import ALONE, Cell, Plan
+from pi_speedup.model.trial import Trial
 from pi_speedup.plan.progress import expected_seconds
 from pi_speedup.text import listed
+from pi_speedup.workload import workload_of
 
 
 def plan_lines(plan: Plan) -> tuple[str, ...]:
@@ -18,6 +23,20 @@ def plan_lines(plan: Plan) -> tuple[str, ...]:
         *(f"  {cell.name:<{width}}  {_cell_words(plan, cell)}, {_when(plan, cell)}" for cell in plan.cells),
         f"  {duration_words(expected_seconds(plan))} on Pis of the Raspberry Pi 4's speed",
     )
+
+
+def trial_line(plan: Plan, trials: Sequence[Trial], trial: Trial) -> str:
+    """Return what a trial came to: `round 3 of 7  together-3    6.38 s on pi-1, pi-2, about 40 s left`."""
+    number = trial.slot.round
+    where = "warm-up" if number == 0 else f"round {number} of {plan.rounds}"
+    head = f"{where:<14} {trial.slot.cell:<{plan.longest_name}}"
+    if trial.outcome != "ok":
+        # Why stands above a second attempt, or is the line with which the run ends.
+        return f"{head} failed"
+    seconds = max((worker.report.seconds for worker in trial.workers if worker.report), default=0.0)
+    left = expected_seconds(plan, trials)
+    rest = f", {duration_words(left)} left" if left > 0 else ""
+    return f"{head} {seconds:>7.2f} s on {listed(plan.cell(trial.slot.cell).pis, most=3)}{rest}"
 
 
 def _pis(plan: Plan) -> str:
@@ -35,9 +54,11 @@ def duration_words(seconds: float) -> str:
 
 
 def _cell_words(plan: Plan, cell: Cell) -> str:
-    each = f"{cell.samples_per_process:,} samples"
+    each: str = Message(
+        f"unit.{workload_of(plan.settings).unit(plan.settings)}", count=cell.amount_per_process
+    )
     if cell.processes_per_pi > 1:
-        each += f" in each of {cell.processes_per_pi} processes"
+        each = f"{each} in each of {cell.processes_per_pi} processes"
     if cell.kind == "job":
         share = f", at {cell.cpu_share:g} of the CPU limit" if cell.cpu_share < 1 else ""
         return f"a Job on {listed(cell.pis)}, {each}{' in each pod' if len(cell.pis) > 1 else ''}{share}"

@@ -5,15 +5,17 @@ A function of the run's files alone, so that building it again gives the same by
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pi_speedup import __version__
+from pi_speedup.catalogue import Catalogue, Message
 from pi_speedup.model.plan import LeftOut
 from pi_speedup.model.report import (
     Check,
     Comparison,
+    Effect,
     Pods,
     Report,
     Software,
@@ -23,6 +25,7 @@ from pi_speedup.model.report import (
     VerdictStatus,
 )
 from pi_speedup.model.settings import Settings, is_local
+from pi_speedup.model.trial import Trial
 from pi_speedup.report import estimates
 from pi_speedup.report.checks import run_checks
 from pi_speedup.report.csv_table import csv_text
@@ -30,8 +33,35 @@ from pi_speedup.report.evidence import Contents, Evidence, read_contents
 from pi_speedup.report.images import digest, short_name
 from pi_speedup.report.metrics import metrics
 from pi_speedup.report.summary import progress
-from pi_speedup.report.words import estimate_words, idle_words, pis_words, used_words
-from pi_speedup.text import listed, to_plain
+from pi_speedup.report.terminal import terminal_table
+from pi_speedup.report.wording import estimate, idle, pis_of, used
+from pi_speedup.report.workload import OWN
+from pi_speedup.text import to_plain
+
+Exporter = Callable[[Report, Sequence[Trial], Catalogue], str]
+
+
+# What makes each is imported where it is asked for: what draws charts takes as long as all the rest.
+def _page(report: Report, trials: Sequence[Trial], words: Catalogue) -> str:
+    from pi_speedup.report.page.page import page
+
+    return page(report, trials, words)
+
+
+def _markdown(report: Report, trials: Sequence[Trial], words: Catalogue) -> str:
+    from pi_speedup.report.markdown import markdown
+
+    return markdown(report, trials, words)
+
+
+# By the setting `report_formats`: the file and what makes it. The page first: what is named first is opened.
+EXPORTERS: dict[str, tuple[str, Exporter]] = {
+    "html": ("report.html", _page),
+    "json": ("report.json", lambda report, trials, words: report.text()),
+    "md": ("report.md", _markdown),
+    "csv": ("report.csv", csv_text),
+    "metrics": ("metrics.prom", metrics),
+}
 
 
 def report_files(
@@ -42,29 +72,17 @@ def report_files(
     formats, language: as the settings `report_formats` and `language`. ProblemError naming the file that is
     missing or wrong.
     """
-    # Jinja is imported where something is rendered, not where the measuring loop asks for a width; what
-    # draws charts only where a page is asked for, since it takes as long as all the rest.
-    from pi_speedup.report.terminal import terminal_table
-
     contents = read_contents(folder)
     report = build_report(contents)
-    files: dict[str, Any] = {"table": list(terminal_table(report))}
-    # The page first: what is named first is what one opens.
-    if "html" in formats:
-        from pi_speedup.report.page.page import page
-
-        files["report.html"] = page(report, contents.trials, language)
-    if "json" in formats:
-        files["report.json"] = report.text()
-    if "md" in formats:
-        from pi_speedup.report.markdown import markdown
-
-        files["report.md"] = markdown(report)
-    if "csv" in formats:
-        files["report.csv"] = csv_text(contents.trials, {row.name for row in report.trials if row.counted})
-    if "metrics" in formats:
-        files["metrics.prom"] = metrics(report)
-    return files
+    words = Catalogue(language, report.unit)
+    return {
+        "table": list(terminal_table(report, words)),
+        **{
+            name: export(report, contents.trials, words)
+            for form, (name, export) in EXPORTERS.items()
+            if form in formats
+        },
+    }
 
 
 def build_report(contents: Contents) -> Report:
@@ -74,7 +92,7 @@ def build_report(contents: Contents) -> Report:
     checks = run_checks(evidence)
     found = estimates.comparisons(evidence)
     pi_figures = estimates.pi_figures(evidence)
-    some = bool(evidence.rounds)
+    some, own = bool(evidence.rounds), OWN.get(evidence.workload.name)
     settings: Any = to_plain({name: value for name, value in plan.settings if not is_local(name)})
     return Report(
         tool=Tool(name="pi-speedup", version=__version__),
@@ -83,13 +101,16 @@ def build_report(contents: Contents) -> Report:
         plan_sha256=plan.sha256,
         worker_sha256=plan.worker_sha256,
         order_seed=plan.order_seed,
+        workload=evidence.workload.name,
+        unit=evidence.workload.unit(plan.settings),
+        amount_per_process=evidence.workload.amount(plan.settings),
         settings=settings,
         caveat=plan.settings.caveat or None,
         pis=plan.pis,
         base_pi=plan.base_pi,
         left_out=tuple(LeftOut(pi=each.pi, problem=each.problem.shown) for each in plan.left_out),
-        used=used_words(evidence),
-        idle=idle_words(evidence),
+        used=used(evidence),
+        idle=idle(evidence),
         headline=_headline(evidence, found),
         progress=progress(plan, contents.trials),
         verdict=_verdict(checks, some),
@@ -101,7 +122,7 @@ def build_report(contents: Contents) -> Report:
         straggler=estimates.straggler(evidence, pi_figures, found),
         capacity=estimates.capacity(evidence),
         controls=estimates.controls(evidence),
-        estimate_of_pi=estimates.merged_pi(evidence) if some else None,
+        result=own.result(evidence) if own and some else None,
         software=_software(evidence),
         pods=_pods(evidence) if some else None,
         clocks_corrected=evidence.clocks.corrected,
@@ -113,58 +134,43 @@ def build_report(contents: Contents) -> Report:
     )
 
 
-def _headline(evidence: Evidence, found: tuple[Comparison, ...]) -> str:
+def _headline(evidence: Evidence, found: tuple[Comparison, ...]) -> Message:
     if not found or found[0].speedup is None:
-        return "There is no figure: no round is complete."
-    plan, first = evidence.plan, found[0]
-    speedup = found[0].speedup
-    used = used_words(evidence)
-    each = f"{used} of each" if evidence.pis > 1 else used
-    if len(first.rounds) == 1:
-        how = "measured once, so there is no interval"
-    elif speedup.interval is None:
-        how = f"no interval, {estimate_words(speedup)}; {len(first.rounds)} rounds"
+        return Message("headline.nothing")
+    speedup, part = found[0].speedup, used(evidence)
+    if len(found[0].rounds) == 1:
+        how = Message("headline.once")
     else:
-        how = f"{estimate_words(speedup)}; {len(first.rounds)} rounds"
-    return (
-        f"{pis_words(evidence.pis, len(plan.left_out))}, {each}, computed {speedup.value:.2f} times as fast "
-        f"as {used} of {plan.base_pi} alone ({how})."
+        key = "headline.no_interval" if speedup.interval is None else "headline.interval"
+        how = Message(key, estimate=estimate(speedup), count=len(found[0].rounds))
+    return Message(
+        "headline.one_pi" if evidence.pis == 1 else "headline.several",
+        pis=pis_of(evidence.pis, len(evidence.plan.left_out)),
+        used=part,
+        speedup=speedup.value,
+        base=evidence.plan.base_pi,
+        how=how,
     )
 
 
 def _verdict(checks: tuple[Check, ...], some: bool) -> Verdict:
     not_looked_at = tuple(check.code for check in checks if check.status == "unknown")
-    looked_at = len(checks) - len(not_looked_at)
-    by_effect = {
-        effect: tuple(check.code for check in checks if check.status == "flag" and check.effect == effect)
-        for effect in ("invalid", "doubtful")
-    }
-    words = f"{looked_at} of {len(checks)} checks looked at"
-    if not_looked_at:
-        words += f"; not: {listed(not_looked_at, most=len(checks))}"
-    if "nodes" in not_looked_at:
-        words += ". The Pis are those of the inventory: nothing is known of their nodes"
-    if not some:
-        return Verdict(
-            status="none",
-            # What could not be looked at is nearly all then, and says nothing but that.
-            words=f"No figure. {looked_at} of {len(checks)} checks looked at.",
-            because=(),
-            checks=len(checks),
-            looked_at=looked_at,
-            not_looked_at=not_looked_at,
-        )
-    status: VerdictStatus = "sound"
+    status: VerdictStatus = "sound" if some else "none"
     because: tuple[str, ...] = ()
-    reason = ": no check gives a reason to doubt the figures"
-    worse: tuple[VerdictStatus, VerdictStatus] = ("doubtful", "invalid")
+    worse: tuple[Effect, ...] = ("doubtful", "invalid") if some else ()
     for each in worse:
-        if by_effect[each]:
-            status, because = each, by_effect[each]
-            reason = f", because of {listed(because, most=len(checks))}"
+        codes = tuple(check.code for check in checks if check.status == "flag" and check.effect == each)
+        if codes:
+            status, because = each, codes
+    looked_at = len(checks) - len(not_looked_at)
+    looked = Message("looked_at.all", looked=looked_at, checks=len(checks))
+    # What could not be looked at is nearly all without a round, and says nothing but that.
+    if some and not_looked_at:
+        key = "looked_at.inventory" if "nodes" in not_looked_at else "looked_at.some"
+        looked = Message(key, looked=looked_at, checks=len(checks), codes=not_looked_at)
     return Verdict(
         status=status,
-        words=f"{status.capitalize()}{reason}. {words}.",
+        words=Message(f"verdict_line.{status}", codes=because, looked=looked),
         because=because,
         checks=len(checks),
         looked_at=looked_at,

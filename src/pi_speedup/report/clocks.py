@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pi_speedup.model.host import Host, HostState
 from pi_speedup.model.trial import Trial
@@ -36,10 +37,23 @@ class Makespan:
     most_ns: int
 
 
-class Clocks:
-    """The offsets of a run's Pis over its time; nothing is corrected unless each Pi's is known."""
+# The time of day and the time since the control host's start are read one after the other, and NTP slews the
+# former (500 ppm at most).
+_READ_SECONDS = 0.1
+_SLEWED_SHARE = 0.001
 
-    def __init__(self, readings: Mapping[str, Sequence[Reading]], pis: Sequence[str]) -> None:
+
+class Clocks:
+    """The offsets of a run's Pis over its time; nothing is corrected unless each Pi's is known.
+
+    `host_was_set`: the control host's time of day was set during the run. What is the same error for all Pis
+    then spoils no makespan, but no time may be compared with the control host's.
+    """
+
+    def __init__(
+        self, readings: Mapping[str, Sequence[Reading]], pis: Sequence[str], host_was_set: bool = False
+    ) -> None:
+        self.host_was_set = host_was_set
         self._readings = {pi: tuple(readings.get(pi, ())) for pi in pis}
         self.corrected = bool(pis) and all(self._readings.values())
 
@@ -84,7 +98,17 @@ def clocks_of(hosts: Sequence[Host], pis: Sequence[str], trials: Sequence[Trial]
         ]
         for host in hosts
     }
-    return Clocks(looks, pis)
+    return Clocks(looks, pis, _was_set(trials))
+
+
+def _was_set(trials: Sequence[Trial]) -> bool:
+    """Say whether the time of day between two trials went by more or less than the time since the start."""
+    for earlier, later in pairwise(sorted(trials, key=lambda trial: trial.number)):
+        steady = later.started.seconds_after(earlier.started)
+        by_day = (later.started_epoch_ns - earlier.started_epoch_ns) / 1e9
+        if steady is not None and abs(by_day - steady) > _READ_SECONDS + _SLEWED_SHARE * abs(steady):
+            return True
+    return False
 
 
 def makespan(spans: Sequence[Span], wall_seconds: float | None) -> Makespan:

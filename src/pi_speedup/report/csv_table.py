@@ -5,11 +5,16 @@ from __future__ import annotations
 import csv
 import functools
 import io
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
+from pi_speedup.catalogue import Catalogue
+from pi_speedup.model.report import Report
 from pi_speedup.model.trial import Trial, Worker
 from pi_speedup.model.worker import Process, WorkerReport
+from pi_speedup.problem import ProblemError
+from pi_speedup.report.workload import OWN, Own
 from pi_speedup.text import one_line
 
 Cell = str | int | float | None
@@ -56,14 +61,6 @@ def _of_process(name: str) -> Callable[[_Row], Cell]:
     return lambda row: getattr(row.process, name, None)
 
 
-def _rate(row: _Row) -> Cell:
-    return None if row.process is None else row.process.samples / row.process.duration_seconds
-
-
-def _stream(row: _Row) -> Cell:
-    return None if row.report is None or row.number is None else row.report.streams[row.number]
-
-
 _COLUMNS: dict[str, Callable[[_Row], Cell]] = {
     "run_id": _of_trial("run_id"),
     "trial": _of_trial("name"),
@@ -96,31 +93,39 @@ _COLUMNS: dict[str, Callable[[_Row], Cell]] = {
     "megahertz_before": _of_look("megahertz", 0),
     "megahertz_after": _of_look("megahertz", 1),
     "process": lambda row: row.number,
-    "stream": _stream,
-    "rng_seed": _of_process("rng_seed"),
-    "samples": _of_process("samples"),
-    "inside": _of_process("inside"),
     "start_epoch_ns": _of_process("start_epoch_ns"),
     "end_epoch_ns": _of_process("end_epoch_ns"),
     "duration_seconds": _of_process("duration_seconds"),
     "cpu_seconds": _of_process("cpu_seconds"),
-    "samples_per_second": _rate,
 }
 
 
-def csv_text(trials: Iterable[Trial], counted: Collection[str]) -> str:
-    """Return report.csv: all trials on disk; `counted` are the names of those that count.
+def csv_text(report: Report, trials: Sequence[Trial], words: Catalogue) -> str:
+    """Return report.csv: all trials on disk.
 
     Times are as they were told: the epoch nanoseconds are those of each Pi's own clock. A worker without a
     result, and a trial without a worker, is one row with empty cells.
     """
+    counted = {row.name for row in report.trials if row.counted}
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    own = OWN.get(report.workload)
+    writer.writerow([*_COLUMNS, *(own.column_names if own else ())])
     for trial in trials:
         for row in _rows(trial, trial.name in counted):
-            writer.writerow(_harmless(value(row)) for value in _COLUMNS.values())
+            cells = [*(value(row) for value in _COLUMNS.values()), *_own_cells(own, row)]
+            writer.writerow(map(_harmless, cells))
     return out.getvalue()
+
+
+def _own_cells(own: Own | None, row: _Row) -> Sequence[Cell]:
+    if own is None:
+        return ()
+    if row.report is not None and row.number is not None:
+        # A result that counts has been read; who knows what a failed trial left.
+        with suppress(ProblemError):
+            return own.columns(row.report, row.number)
+    return [None] * len(own.column_names)
 
 
 def _rows(trial: Trial, counted: bool) -> Iterator[_Row]:

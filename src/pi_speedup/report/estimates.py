@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
+from pi_speedup.catalogue import Message
 from pi_speedup.model.plan import ALONE, Plan
 from pi_speedup.model.report import (
     Bracket,
@@ -17,7 +18,6 @@ from pi_speedup.model.report import (
     Factors,
     Fit,
     Ledger,
-    PiEstimate,
     PiFigures,
     Point,
     RoundFactors,
@@ -32,7 +32,6 @@ from pi_speedup.model.trial import Trial
 from pi_speedup.plan.progress import LEAST_ROUNDS
 from pi_speedup.report import formulas
 from pi_speedup.report.checks.refusal import no_interval_because
-from pi_speedup.report.checks.workers import same_seeds
 from pi_speedup.report.evidence import Contents, Evidence, Measurement
 from pi_speedup.report.intervals import (
     Pair,
@@ -48,7 +47,7 @@ from pi_speedup.report.intervals import (
     sweep_pairs,
     wall_pairs,
 )
-from pi_speedup.report.statistics import Difference
+from pi_speedup.report.statistics import Difference, expected_maximum
 
 # Fewer points give any share one likes (docs/report.md, "The sweep").
 _LEAST_POINTS_FOR_FIT = 4
@@ -143,10 +142,7 @@ def sweep(evidence: Evidence) -> Sweep | None:
         _point(count, found, quantile, noise[0] if noise else None) for count, found in pairs.items()
     )
     if refused or len(cells) < _LEAST_POINTS_FOR_FIT:
-        why = refused or (
-            f"{len(cells)} numbers of Pis, and a fit needs {_LEAST_POINTS_FOR_FIT}: with fewer, noise alone "
-            "gives any share"
-        )
+        why = refused or Message("figures.few_points", count=len(cells), least=_LEAST_POINTS_FOR_FIT)
         return Sweep(points=points, fit=None, no_fit=why)
     return Sweep(points=points, fit=_fit(evidence, pairs), no_fit=None)
 
@@ -161,7 +157,7 @@ def pi_figures(evidence: Evidence) -> tuple[PiFigures, ...]:
     if not known:
         return ()
     middle = formulas.geometric_mean([formulas.geometric_mean(values) for values in known.values()])
-    samples = evidence.together.samples // evidence.pis
+    amount = evidence.together.amount // evidence.pis
     found = []
     for pi, values in known.items():
         node, times = evidence.node(pi), spread(values)
@@ -172,9 +168,9 @@ def pi_figures(evidence: Evidence) -> tuple[PiFigures, ...]:
                 base=pi == evidence.plan.base_pi,
                 cores=evidence.cores(pi),
                 seconds=times,
-                samples_per_second=samples / times.geometric_mean,
+                amount_per_second=amount / times.geometric_mean,
                 relative=times.geometric_mean / middle,
-                alone_samples_per_second=_alone_rate(evidence, pi),
+                alone_amount_per_second=_alone_rate(evidence, pi),
             )
         )
     return tuple(found)
@@ -207,15 +203,14 @@ def capacity(evidence: Evidence) -> Capacity | None:
     if not rounds:
         return None
     sums = [
-        math.fsum(cell.samples / evidence.at(cell.name, number).seconds for cell in cells)
-        for number in rounds
+        math.fsum(cell.amount / evidence.at(cell.name, number).seconds for cell in cells) for number in rounds
     ]
     together = evidence.together
-    rates = [together.samples / evidence.at(together.name, number).seconds for number in rounds]
+    rates = [together.amount / evidence.at(together.name, number).seconds for number in rounds]
     shares = [rate / total for rate, total in zip(rates, sums, strict=True)]
     return Capacity(
-        samples_per_second=formulas.geometric_mean(sums),
-        together_samples_per_second=formulas.geometric_mean(rates),
+        amount_per_second=formulas.geometric_mean(sums),
+        together_amount_per_second=formulas.geometric_mean(rates),
         efficiency=Estimate(
             value=formulas.geometric_mean(shares), minimum=min(shares), maximum=max(shares), interval=None
         ),
@@ -232,34 +227,14 @@ def controls(evidence: Evidence) -> tuple[Control, ...]:
         lower_limit_to_expected(evidence),
     )
     if after is not None:
-        found.append(_control("base_after_to_before", "One Pi alone, after a Job / before it", after))
+        found.append(_control("base_after_to_before", Message("control.base_after_to_before"), after))
     if long is not None:
-        found.append(
-            _control("long_to_short_base", "One Pi alone, the samples of all / N times its share", long)
-        )
+        title = Message("control.long_to_short_base", units=evidence.units)
+        found.append(_control("long_to_short_base", title, long))
     if slow is not None and evidence.plan.slow is not None:
-        share = evidence.plan.slow.cpu_share
-        found.append(
-            _control("lower_limit", f"Speedup at {share:g} of the CPU limit / {share:g} of the speedup", slow)
-        )
+        title = Message("control.lower_limit", share=evidence.plan.slow.cpu_share)
+        found.append(_control("lower_limit", title, slow))
     return tuple(found)
-
-
-def merged_pi(evidence: Evidence) -> PiEstimate:
-    """Return pi from the counts of all Pis together, in all counted rounds."""
-    reports = [work.report for job in evidence.jobs for work in job.works]
-    found = formulas.merged_pi(
-        sum(report.inside for report in reports),
-        sum(report.samples for report in reports),
-        independent=not same_seeds(evidence),
-    )
-    return PiEstimate(
-        inside=found.inside,
-        samples=found.samples,
-        estimate=found.estimate,
-        standard_error=found.standard_error,
-        z_score=found.z_score,
-    )
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -281,9 +256,7 @@ def _compute(evidence: Evidence) -> Comparison:
     whole, statistical = interval_half_width_percent(estimate), statistical_half_width_percent(estimate)
     return Comparison(
         name="compute",
-        definition="scaled speedup S = N T1(n) / T_N: the time that one Pi needs for the samples of all (N "
-        "times its time for one share) over the makespan of all (last end - first start of their workers); "
-        "ratio of geometric means over the rounds",
+        definition=Message("definition.compute", units=evidence.units),
         one_pi=_side(evidence.alone, [base.seconds for base in evidence.alone]),
         all_pis=_side(evidence.jobs, [job.seconds for job in evidence.jobs]),
         speedup=estimate,
@@ -300,13 +273,14 @@ def _compute(evidence: Evidence) -> Comparison:
 def _end_to_end(evidence: Evidence) -> Comparison:
     base, pis = evidence.alone_long, evidence.pis
     pairs = wall_pairs(evidence, base)
-    refused = _refused(evidence, len(pairs), "one Pi with the samples of all")
+    refused = no_interval_because(evidence)
+    if refused is None and len(pairs) < LEAST_ROUNDS:
+        what = Message("no_interval.one_pi_all", units=evidence.units)
+        refused = Message("no_interval.few_measured", count=len(pairs), what=what, least=LEAST_ROUNDS)
     estimate = ratio_estimate(pairs, None if refused else quantile_of(evidence.plan))
     return Comparison(
         name="end_to_end",
-        definition="speedup S = wall time of the whole command on one Pi for the samples of all / the Job's "
-        "wall time, from its creation to its seen end; ratio of geometric means over the rounds that "
-        "measured the former",
+        definition=Message("definition.end_to_end", units=evidence.units),
         one_pi=_side(base, [pair.above for pair in pairs]),
         all_pis=_side(evidence.jobs, [pair.below for pair in pairs]),
         speedup=estimate,
@@ -326,8 +300,7 @@ def _end_to_end_share(evidence: Evidence) -> Comparison:
     estimate = ratio_estimate(pairs, None if refused else quantile_of(evidence.plan))
     return Comparison(
         name="end_to_end_share",
-        definition="efficiency E = wall time of the whole command on one Pi for its share / the Job's wall "
-        "time. There is no speedup: N E would count starting a container N times",
+        definition=Message("definition.end_to_end_share"),
         one_pi=_side(evidence.alone, [pair.above for pair in pairs]),
         all_pis=_side(evidence.jobs, [pair.below for pair in pairs]),
         speedup=None,
@@ -341,22 +314,15 @@ def _end_to_end_share(evidence: Evidence) -> Comparison:
     )
 
 
-def _refused(evidence: Evidence, rounds: int, what: str) -> str | None:
-    refused = no_interval_because(evidence)
-    if refused is None and rounds < LEAST_ROUNDS:
-        return f"{rounds} rounds measured {what}, an interval needs {LEAST_ROUNDS} (benchmark_long_rounds)"
-    return refused
-
-
 def _side(trials: Sequence[Measurement], seconds: Sequence[float]) -> Side:
     first, times = trials[0], spread(seconds)
     return Side(
         cell=first.cell.name,
         pis=first.cell.pis,
         runtime=", ".join(sorted({work.worker.runtime for trial in trials for work in trial.works})),
-        samples=first.cell.samples,
+        amount=first.cell.amount,
         seconds=times,
-        samples_per_second=first.cell.samples / times.geometric_mean,
+        amount_per_second=first.cell.amount / times.geometric_mean,
     )
 
 
@@ -379,12 +345,13 @@ def _factors(job: Measurement, alone_seconds: float) -> Factors:
 def _wall_row(evidence: Evidence, job: Measurement) -> tuple[float | None, ...]:
     """Return schedule, pull, start, compute and collect of one Job in seconds; they add up to its wall time.
 
-    The first worker's start is told by its Pi's clock where that is corrected, else by the control host's,
-    which saw the container start.
+    The first worker's start is told by its Pi's clock where that is corrected, and the control host's was not
+    set meanwhile; else by the control host's, which saw the container start.
     """
     first = min(job.works, key=lambda work: work.span.start_ns)
     seen = first.worker.milestones
-    if evidence.clocks.corrected or seen.started is None:
+    clocks = evidence.clocks
+    if (clocks.corrected and not clocks.host_was_set) or seen.started is None:
         started = (first.span.start_ns - job.trial.started_epoch_ns) / 1e9
     else:
         started = seen.started
@@ -425,7 +392,7 @@ def _fit(evidence: Evidence, pairs: dict[int, tuple[Pair, ...]]) -> Fit:
     found = mean_difference(shares)
     low, high = found.bounds(quantile_of(evidence.plan))
     floor = formulas.serial_share(
-        [(count, 1 + (noise[0] if noise else 0.0) * formulas.expected_maximum(count)) for count in pairs]
+        [(count, 1 + (noise[0] if noise else 0.0) * expected_maximum(count)) for count in pairs]
     )
     return Fit(
         share=found.value,
@@ -439,10 +406,10 @@ def _fit(evidence: Evidence, pairs: dict[int, tuple[Pair, ...]]) -> Fit:
 def _alone_rate(evidence: Evidence, pi: str) -> float | None:
     cell = next((cell for cell in evidence.plan.each_alone if cell.pis == (pi,)), None)
     seconds = [trial.seconds for trial in evidence.of(cell.name)] if cell is not None else []
-    return cell.samples / formulas.geometric_mean(seconds) if cell is not None and seconds else None
+    return cell.amount / formulas.geometric_mean(seconds) if cell is not None and seconds else None
 
 
-def _control(name: ControlName, title: str, found: Difference | float) -> Control:
+def _control(name: ControlName, title: Message, found: Difference | float) -> Control:
     if isinstance(found, float):
         return Control(name=name, title=title, ratio=math.exp(found), low=None, high=None)
     low, high = found.bounds(0.95)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pi_speedup.catalogue import Message
 from pi_speedup.codes import Code
 from pi_speedup.model.host import Host
 from pi_speedup.model.node import Node, Nodes
@@ -19,6 +21,7 @@ from pi_speedup.problem import ProblemError, refuse
 from pi_speedup.report.clocks import Clocks, Makespan, Span, clocks_of, makespan
 from pi_speedup.report.formulas import pod_noise
 from pi_speedup.store import RunStore
+from pi_speedup.workload import workload_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +84,13 @@ class Measurement:
         return self.trial.wall_seconds
 
     @property
-    def place(self) -> str:
-        """Where to find it, in words."""
-        return f"{self.cell.name} in round {self.round}"
+    def place(self) -> Message:
+        """Where to find it."""
+        return Message("where.place", cell=self.cell.name, round=self.round)
 
-    def who(self, work: Work) -> str:
-        """Name one of its workers, in words."""
-        return f"{work.pi} in {self.place}"
+    def who(self, work: Work) -> Message:
+        """Name one of its workers."""
+        return Message("where.worker", pi=work.pi, place=self.place)
 
 
 class Evidence:
@@ -104,6 +107,8 @@ class Evidence:
         self.cells = {cell.name: cell for cell in self.plan.cells}
         self.together = self.plan.together
         self.pis = len(self.plan.pis)
+        self.workload = workload_of(self.plan.settings)
+        self.units = Message(f"unit.{self.workload.unit(self.plan.settings)}.units")
         self.rounds = complete_rounds(self.plan, self.trials)
         complete = frozenset(self.rounds)
         self.clocks: Clocks = clocks_of(contents.hosts, self.plan.pis, self.trials)
@@ -133,12 +138,12 @@ class Evidence:
 
     @cached_property
     def alone(self) -> tuple[Measurement, ...]:
-        """One Pi with one pod's samples, once a round."""
+        """One Pi with one pod's work, once a round."""
         return self.of(ALONE)
 
     @cached_property
     def alone_long(self) -> tuple[Measurement, ...]:
-        """One Pi with the samples of all, in some of the rounds."""
+        """One Pi with the work of all, in some of the rounds."""
         return self.of(ALONE_LONG)
 
     @cached_property
@@ -155,6 +160,15 @@ class Evidence:
     def works(self) -> tuple[tuple[Measurement, Work], ...]:
         """Every worker that counts, with its trial."""
         return tuple((measurement, work) for measurement in self.measured for work in measurement.works)
+
+    @cached_property
+    def pods_log_seconds(self) -> dict[str, list[float]]:
+        """By Pi, the logarithms of its pods' seconds in the Jobs of all, in the order of rounds."""
+        logs: dict[str, list[float]] = {}
+        for job in self.jobs:
+            for work in job.works:
+                logs.setdefault(work.pi, []).append(math.log(work.seconds))
+        return logs
 
     @cached_property
     def pod_noise(self) -> tuple[float, int] | None:
@@ -210,23 +224,24 @@ class Evidence:
         return Measurement(trial, cell, works, found.ns / 1e9, found)
 
     def _work(self, trial: Trial, cell: Cell, worker: Worker) -> Work:
-        report = worker.report
-        if report is None:
+        if worker.report is None:
             raise _wrong(trial, f"no result of {worker.name}, although it went well")
-        if report.run_id != trial.run_id:
-            raise _wrong(trial, f"{worker.name} is of run {report.run_id}")
-        if report.engine != self.plan.settings.engine:
-            raise _wrong(trial, f"{worker.name} ran engine {report.engine}, not {self.plan.settings.engine}")
-        if len(report.processes) != cell.processes_per_pi:
-            raise _wrong(
-                trial, f"{worker.name} ran {len(report.processes)} processes, not {cell.processes_per_pi}"
-            )
-        for process in report.processes:
-            if process.samples != cell.samples_per_process:
-                raise _wrong(
-                    trial,
-                    f"{worker.name} drew {process.samples} samples, not {cell.samples_per_process}",
-                )
+        try:
+            report = self.workload.own(worker.report, worker.name)
+        except ProblemError as error:
+            what = f"the result of {worker.name} is damaged ({error.problem.what})"
+            raise _wrong(trial, what) from None
+        misfit = self.workload.misfit(
+            report,
+            self.plan,
+            trial.slot,
+            trial.attempt,
+            pi=worker.pi,
+            # Which index a pod had, only its report tells.
+            index=report.completion_index if cell.kind == "job" else None,
+        )
+        if misfit:
+            raise _wrong(trial, f"the result of {worker.name} is of another trial ({misfit})")
         span = self.clocks.span(worker.pi, report.start_epoch_ns, report.end_epoch_ns, trial.started_epoch_ns)
         limit = worker.cpu_limit_cores
         return Work(

@@ -144,7 +144,7 @@ def base_after_to_before(evidence: Evidence) -> Difference | float | None:
 
 
 def long_to_short_base(evidence: Evidence) -> Difference | float | None:
-    """Return ln T1(N n) / (N T1(n)), which is 0 if one Pi's time grows in proportion to the samples.
+    """Return ln T1(N n) / (N T1(n)), which is 0 if one Pi's time grows in proportion to the work.
 
     A Difference with its error if there are at least three base cases of a share. They are those of all
     rounds, as the long ones are few and spread over the run. Assumption: a long one varies as much as a

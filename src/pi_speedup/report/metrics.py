@@ -6,11 +6,13 @@ timestamps, which it refuses; when the run was made is a gauge. Source: the Open
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from pi_speedup.catalogue import Catalogue, Message
 from pi_speedup.model.report import Comparison, Report
+from pi_speedup.model.trial import Trial
 from pi_speedup.text import one_line
 
 PREFIX = "pi_speedup_"
@@ -18,7 +20,7 @@ _LONGEST_LABEL = 200
 
 
 @dataclass(frozen=True, slots=True)
-class _Sample:
+class _Point:
     value: float
     labels: Mapping[str, str]
 
@@ -30,21 +32,21 @@ class _Family:
     name: str
     help: str
     unit: str
-    samples: tuple[_Sample, ...]
+    points: tuple[_Point, ...]
 
 
-def metrics(report: Report) -> str:
+def metrics(report: Report, trials: Sequence[Trial], words: Catalogue) -> str:
     """Return the text of metrics.prom. What the run does not tell is left out, never zero."""
     lines = []
     for family in _families(report):
-        if not family.samples:
+        if not family.points:
             continue
         name = PREFIX + family.name
         lines.append(f"# TYPE {name} gauge")
         if family.unit:
             lines.append(f"# UNIT {name} {family.unit}")
         lines.append(f"# HELP {name} {family.help}")
-        lines += [f"{name}{_labels(sample.labels)} {_number(sample.value)}" for sample in family.samples]
+        lines += [f"{name}{_labels(point.labels)} {_number(point.value)}" for point in family.points]
     return "\n".join([*lines, "# EOF", ""])
 
 
@@ -97,7 +99,7 @@ def _figures(report: Report) -> Iterator[_Family]:
     yield _family(
         "speedup_ratio",
         "How much faster all Pis are than one, and the ends of its 95 % interval.",
-        [sample for each in found for sample in _speedup(each)],
+        [point for each in found for point in _speedup(each)],
         "ratio",
     )
     yield _family(
@@ -127,10 +129,11 @@ def _figures(report: Report) -> Iterator[_Family]:
 
 
 def _of_pis(report: Report) -> Iterator[_Family]:
+    units = Message(f"unit.{report.unit}.units")
     yield _family(
-        "pi_samples_per_second",
-        "Points that each Pi drew in a second, all together.",
-        [(each.samples_per_second, {"pi": each.name}) for each in report.pi_figures],
+        f"pi_{units}_per_second",
+        "What each Pi did in a second, all together.",
+        [(each.amount_per_second, {"pi": each.name}) for each in report.pi_figures],
     )
     yield _family(
         "pi_temperature_celsius",
@@ -172,10 +175,8 @@ def _made(report: Report) -> list[tuple[float, dict[str, str]]]:
         return []
 
 
-def _family(
-    name: str, words: str, samples: Iterable[tuple[float, dict[str, str]]], unit: str = ""
-) -> _Family:
-    return _Family(name, words, unit, tuple(_Sample(float(value), labels) for value, labels in samples))
+def _family(name: str, words: str, points: Iterable[tuple[float, dict[str, str]]], unit: str = "") -> _Family:
+    return _Family(name, words, unit, tuple(_Point(float(value), labels) for value, labels in points))
 
 
 def _labels(labels: Mapping[str, str]) -> str:

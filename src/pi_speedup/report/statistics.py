@@ -92,15 +92,20 @@ def welch_difference(first: Sequence[float], second: Sequence[float]) -> Differe
 
     Source: Welch 1947, Biometrika 34, 28-35. Assumption: independent and nearly normal values.
     """
-    parts = [statistics.variance(group) / len(group) for group in (first, second)]
-    error = math.sqrt(math.fsum(parts))
-    freedom = float(len(first) + len(second) - 2)
+    parts = [(statistics.variance(group) / len(group), len(group) - 1) for group in (first, second)]
+    return unlike_difference(statistics.fmean(second) - statistics.fmean(first), parts)
+
+
+def unlike_difference(value: float, parts: Sequence[tuple[float, int]]) -> Difference:
+    """Return a difference whose variance is a sum: of each part its variance and degrees of freedom.
+
+    Source: Satterthwaite 1946, Biometrics Bulletin 2, 110-114. Assumption: the parts are independent.
+    """
+    error = math.sqrt(math.fsum(variance for variance, _ in parts))
+    freedom = float(sum(freedom for _, freedom in parts))
     if error > 0:
-        counts = (len(first), len(second))
-        freedom = error**4 / math.fsum(
-            part**2 / (count - 1) for part, count in zip(parts, counts, strict=True)
-        )
-    return _difference(statistics.fmean(second) - statistics.fmean(first), error, freedom)
+        freedom = error**4 / math.fsum(variance**2 / freedom for variance, freedom in parts)
+    return _difference(value, error, freedom)
 
 
 def slope(values: Sequence[float]) -> Difference:
@@ -132,6 +137,44 @@ def range_quantile(count: int, freedom: float, chance_of_alarm: float) -> float:
     from scipy import stats
 
     return float(stats.studentized_range.ppf(1 - chance_of_alarm, count, freedom))
+
+
+@functools.cache
+def expected_maximum(count: int) -> float:
+    """Return the mean of the largest of `count` standard normal numbers (0 for one).
+
+    The integral of x n phi(x) Phi(x)^(n-1) over x. Source: David and Nagaraja, Order Statistics, 3rd ed.,
+    section 3.1.
+    """
+    from scipy import integrate
+
+    normal = statistics.NormalDist()
+
+    def value(x: float) -> float:
+        return x * count * normal.pdf(x) * normal.cdf(x) ** (count - 1)
+
+    return float(integrate.quad(value, -9, 9)[0]) if count > 1 else 0.0
+
+
+@functools.cache
+def lag_quantile(count: int, probability: float) -> float:
+    """Return how far one of `count` standard normal numbers, chosen at random, is below the largest, at most.
+
+    The g with integral of phi(x) Phi(x + g)^(n-1) over x = `probability`; 0 where it is the largest as often.
+    Source: Dunnett 1955, Journal of the American Statistical Association 50, 1096-1121 (one against several
+    equal ones), with a known standard deviation.
+    """
+    from scipy import integrate, optimize
+
+    normal = statistics.NormalDist()
+
+    def beyond(gap: float) -> float:
+        def value(x: float) -> float:
+            return normal.pdf(x) * normal.cdf(x + gap) ** (count - 1)
+
+        return float(integrate.quad(value, -9, 9)[0]) - probability
+
+    return float(optimize.brentq(beyond, 0.0, 16.0)) if probability * count > 1 else 0.0
 
 
 def _difference(value: float, error: float, freedom: float) -> Difference:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pi_speedup.catalogue import Message
 from pi_speedup.model.plan import Plan
 from pi_speedup.model.report import Ending, Progress
 from pi_speedup.model.trial import Trial
 from pi_speedup.plan.progress import complete_rounds, spent_seconds
-from pi_speedup.text import one_line
 
 
 def progress(plan: Plan, trials: Sequence[Trial]) -> Progress:
@@ -34,24 +34,19 @@ def ending(plan: Plan, trials: Sequence[Trial]) -> Ending:
     done = {trial.slot for trial in trials if trial.outcome == "ok"}
     missing = next((slot for slot in plan.slots if slot not in done), None)
     if missing is None:
-        return Ending(kind="complete", words="all rounds were measured", problem=None)
+        return Ending(kind="complete", words=Message("ending.complete"), problem=None)
     if not trials:
-        return Ending(kind="nothing", words="nothing was measured yet", problem=None)
+        return Ending(kind="nothing", words=Message("ending.nothing"), problem=None)
     tries = [trial for trial in trials if trial.slot == missing]
     if tries:
         last = tries[-1]
         problem = last.problem.shown if last.problem else None
         if last.outcome == "interrupted":
-            return Ending(
-                kind="interrupted",
-                words=one_line(f"interrupted during {last.name}" + _because(last), 600),
-                problem=problem,
-            )
-        return Ending(
-            kind="failed",
-            words=one_line(f"stopped by {last.problem or last.name}", 1900),
-            problem=problem,
-        )
+            key = "ending.interrupted" if problem is None else "ending.interrupted_by"
+            words = Message(key, trial=last.name, why=problem and problem.what)
+            return Ending(kind="interrupted", words=words, problem=problem)
+        words = Message("ending.failed", why=str(last.problem or last.name))
+        return Ending(kind="failed", words=words, problem=problem)
     settings = plan.settings
     between_rounds = missing.position == 0 and missing.round > 1
     if between_rounds and settings.target_percent is not None:
@@ -59,15 +54,9 @@ def ending(plan: Plan, trials: Sequence[Trial]) -> Ending:
 
         width = half_width_percent(plan, trials)
         if width is not None and width <= settings.target_percent:
-            text = f"the interval is narrow enough, {width:.2g}% of {settings.target_percent:g}% to each side"
-            return Ending(kind="target", words=text, problem=None)
+            words = Message("ending.target", width=width, target=settings.target_percent)
+            return Ending(kind="target", words=words, problem=None)
     budget = settings.budget_minutes
     if between_rounds and budget is not None and spent_seconds(trials) >= budget * 60:
-        return Ending(kind="budget", words=f"the time of {budget:g} minutes was spent", problem=None)
-    return Ending(
-        kind="broken_off", words=f"broken off before {missing.name}, or still running", problem=None
-    )
-
-
-def _because(trial: Trial) -> str:
-    return f" ({trial.problem.what})" if trial.problem is not None else ""
+        return Ending(kind="budget", words=Message("ending.budget", minutes=budget), problem=None)
+    return Ending(kind="broken_off", words=Message("ending.broken_off", trial=missing.name), problem=None)

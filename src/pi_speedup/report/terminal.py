@@ -4,37 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pi_speedup.model.report import Check, Comparison, Estimate, Report
-from pi_speedup.report.words import columns, pis_words, seconds_words
-from pi_speedup.text import one_line
+from pi_speedup.catalogue import Catalogue
+from pi_speedup.model.report import Check, Estimate, Report
+from pi_speedup.report.workload import own_section
+from pi_speedup.text import columns, one_line
 
 TABLE_COLUMNS = 100
 # What a check found in many rounds is long and would hide the rest. The other formats have all of it.
 _MOST_LINES_A_FLAG = 2
-_NAMES = {
-    "compute": "compute",
-    "end_to_end": "end to end, all samples",
-    "end_to_end_share": "end to end, one share",
-}
-_ROW = "{:<24}{:>11}{:>11}  {:>7}  {:<17}{:>8}  {}"
+# Of each column of the figures: blanks before it, its width, and whether it begins at the left.
+_ROW = (
+    (0, 24, True),
+    (0, 11, False),
+    (0, 11, False),
+    (2, 7, False),
+    (2, 17, True),
+    (0, 8, False),
+    (2, 0, True),
+)
 
 
-def terminal_table(report: Report) -> tuple[str, ...]:
+def terminal_table(report: Report, words: Catalogue) -> tuple[str, ...]:
     """Return lines of at most 100 columns, without trailing blanks and control characters."""
     lines: list[str] = []
-    lines += _wrapped(f"pi-speedup {report.run_id}: {report.headline}")
+    lines += _wrapped(f"pi-speedup {report.run_id}: {words.say(report.headline)}")
     if report.caveat is not None:
-        lines += _wrapped(f"NOTE {report.caveat}")
-    verdict = report.verdict.words
-    lines += _wrapped(f"Verdict: {verdict[0].lower()}{verdict[1:]}")
+        lines += _wrapped(words("terminal.note", caveat=report.caveat))
+    verdict = words.say(report.verdict.words)
+    lines += _wrapped(words("terminal.verdict", verdict=f"{verdict[0].lower()}{verdict[1:]}"))
     if report.comparisons:
-        lines += ["", *_figures(report), "", *_losses(report)]
-    if report.estimate_of_pi is not None:
-        lines += _wrapped(f"pi      {pi_words(report)}", 8)
+        lines += ["", *_figures(report, words), "", *_losses(report, words)]
+    own = own_section(report, words)
+    if own is not None:
+        lines += _labelled(words, own.label, own.short)
     progress = report.progress
-    rounds = f"{progress.rounds_complete} of {progress.rounds_planned} rounds"
-    idle = f"; {report.idle}" if report.comparisons else ""
-    lines += _wrapped(f"run     {rounds}: {_ending(report)}{idle}", 8)
+    key = "terminal.run_idle" if report.comparisons else "terminal.run"
+    rounds = words(
+        key,
+        done=progress.rounds_complete,
+        planned=progress.rounds_planned,
+        ending=_ending(report, words),
+        idle=report.idle,
+    )
+    lines += _labelled(words, "run", rounds)
     # What was said by the line above, or is by those of the trials.
     said = ["incomplete"]
     if not report.comparisons:
@@ -42,106 +54,91 @@ def terminal_table(report: Report) -> tuple[str, ...]:
         for row in report.trials:
             told = row.problem is None or row.problem == progress.ending.problem
             why = "" if told or row.problem is None else f": {row.problem.cause}"
-            lines += _wrapped(f"trial   {row.name} {row.outcome}{why}", 8)
+            lines += _labelled(words, "trial", f"{row.name} {words(f'terminal.{row.outcome}')}{why}")
     flags = [check for check in report.checks if check.status == "flag" and check.code not in said]
     for check in sorted(flags, key=_weight):
-        lines += _cut(_wrapped(f"{_label(check)} {check.code}: {check.found}", 9))
+        label = _padded(words(f"terminal.{check.effect}"), 8)
+        lines += _cut(_wrapped(f"{label} {check.code}: {words.say(check.found)}", 9))
     return tuple(line.rstrip() for line in lines)
 
 
-def pi_words(report: Report) -> str:
-    """Return the merged estimate of pi in words."""
-    found = report.estimate_of_pi
-    assert found is not None
-    if found.standard_error is None or found.z_score is None:
-        return f"{found.estimate:.6f} from {found.samples:,} samples that are not independent"
-    return (
-        f"{found.estimate:.6f} +/- {found.standard_error:.6f} from {found.samples:,} samples "
-        f"(z = {found.z_score:+.2f})"
-    )
-
-
-def _figures(report: Report) -> list[str]:
-    together = pis_words(len(report.pis))
-    lines = [_ROW.format("", "one Pi", together, "speedup", "", "of N", "").rstrip()]
+def _figures(report: Report, words: Catalogue) -> list[str]:
+    together = words.count("pi", len(report.pis))
+    head = (words("terminal.one_pi"), together, words("terminal.speedup"), "", words("terminal.efficiency"))
+    lines = [_row("", *head, "")]
     for comparison in report.comparisons:
         estimate = comparison.speedup
         lines.append(
-            _ROW.format(
-                _NAMES[comparison.name],
-                seconds_words(comparison.one_pi.seconds.geometric_mean),
-                seconds_words(_parallel_seconds(comparison)),
+            _row(
+                words(f"figure.{comparison.name}"),
+                words.seconds(comparison.one_pi.seconds.geometric_mean),
+                words.seconds(comparison.all_pis.seconds.geometric_mean),
                 "" if estimate is None else f"{estimate.value:.2f}",
-                "" if estimate is None else _range(estimate),
-                f"{comparison.efficiency.value:.1%}",
-                _rounds(comparison),
-            ).rstrip()
+                "" if estimate is None else _range(estimate, words),
+                words.percent(comparison.efficiency.value),
+                words.count("round", len(comparison.rounds)),
+            )
         )
     # Why the speedup has none is said by the check precision.
     first = report.comparisons[0].no_interval
     for comparison in report.comparisons:
         if comparison.no_interval is not None and comparison.no_interval != first:
-            lines += _wrapped(f"(no interval {_NAMES[comparison.name]}: {comparison.no_interval})", 1)
+            name = words(f"figure.{comparison.name}")
+            lines += _wrapped(words("terminal.no_interval", name=name, why=comparison.no_interval), 1)
     return lines
 
 
-def _parallel_seconds(comparison: Comparison) -> float:
-    return comparison.all_pis.seconds.geometric_mean
+def _row(*cells: str) -> str:
+    """Return a line of the table; widths are columns, of which a Chinese letter takes two."""
+    shown = "".join(
+        " " * before + (_padded(cell, width) if left else " " * (width - columns(cell)) + cell)
+        for cell, (before, width, left) in zip(cells, _ROW, strict=True)
+    )
+    return shown.rstrip()
 
 
-def _range(estimate: Estimate) -> str:
+def _range(estimate: Estimate, words: Catalogue) -> str:
     if estimate.interval is not None:
-        return f"{estimate.interval.low:.2f} to {estimate.interval.high:.2f}"
+        return words.span(f"{estimate.interval.low:.2f}", f"{estimate.interval.high:.2f}")
     if estimate.minimum == estimate.maximum:
         return ""
-    return f"({estimate.minimum:.2f} to {estimate.maximum:.2f})"
+    return f"({words.span(f'{estimate.minimum:.2f}', f'{estimate.maximum:.2f}')})"
 
 
-def _rounds(comparison: Comparison) -> str:
-    count = len(comparison.rounds)
-    return "1 round" if count == 1 else f"{count} rounds"
-
-
-def _losses(report: Report) -> list[str]:
+def _losses(report: Report, words: Catalogue) -> list[str]:
     assert report.ledger is not None
-    mean = report.ledger.mean
-    lines = _wrapped(
-        f"of N    {mean.efficiency:.1%} = {mean.alone_against_together:.1%} alone against together x "
-        f"{mean.balance:.1%} balance x {mean.starting_together:.1%} starting together",
-        8,
-    )
+    lines = _labelled(words, "efficiency", words("terminal.factors", **dict(report.ledger.mean)))
     wall = report.ledger.wall
     if wall is not None:
-        steps = [("schedule", wall.schedule), ("pull", wall.pull), ("start", wall.start)]
-        steps += [("compute", wall.compute), ("collect", wall.collect)]
-        known = " + ".join(f"{value:.2f} {name}" for name, value in steps if value is not None)
-        lines += _wrapped(f"Job     {wall.wall:.2f} s = {known}", 8)
+        known = [(name, value) for name, value in wall if name != "wall" and value is not None]
+        steps = " + ".join(f"{value:.2f} {words(f'step.{name}')}" for name, value in known)
+        lines += _labelled(words, "job", f"{wall.wall:.2f} s = {steps}")
     if report.capacity is not None:
-        share, rate = report.capacity.efficiency.value, report.capacity.samples_per_second
-        lines += _wrapped(f"Pis     {share:.1%} of the {rate:,.0f} samples/s that they give by themselves", 8)
+        share, rate = report.capacity.efficiency.value, words.rate(report.capacity.amount_per_second)
+        lines += _labelled(words, "pis", words("terminal.capacity", share=share, rate=rate))
     for control in report.controls:
-        ends = (
-            ""
-            if control.low is None or control.high is None
-            else f", {control.low:.3f} to {control.high:.3f}"
-        )
-        lines += _wrapped(f"control {control.ratio:.3f}{ends}, should be 1: {control.title}", 8)
+        key = "terminal.should_be" if control.low is None else "terminal.should_be_range"
+        lines += _labelled(words, "control", words(key, **dict(control)))
     return lines
 
 
-def _ending(report: Report) -> str:
+def _ending(report: Report, words: Catalogue) -> str:
     """Return why the run ended. What to do next is the line with which a failed benchmark.yml ends."""
     ending = report.progress.ending
-    words = ending.words
+    said = words.say(ending.words)
     if ending.kind == "failed" and ending.problem is not None:
-        words = f"stopped by {ending.problem.cause}"
+        said = words("ending.failed", why=ending.problem.cause)
     if ending.kind in ("complete", "target", "budget"):
-        return words
-    return f"{words}; go on with -e benchmark_run_id={report.run_id}"
+        return said
+    return words("terminal.go_on", ending=said, run=report.run_id)
 
 
-def _label(check: Check) -> str:
-    return {"none": "NOTED   ", "doubtful": "DOUBTFUL", "invalid": "INVALID "}[check.effect]
+def _labelled(words: Catalogue, label: str, text: str) -> list[str]:
+    return _wrapped(_padded(words(f"terminal.label_{label}"), 8) + text, 8)
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - columns(text))
 
 
 def _weight(check: Check) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -50,25 +51,50 @@ def test_each_input_is_used(role: Path) -> None:
     assert not unused
 
 
+def plays() -> list[dict[str, Any]]:
+    paths = sorted((PROJECT / "playbooks").glob("*.yml"))
+    return [play for path in paths for play in yaml.safe_load(path.read_text())]
+
+
 def test_playbooks_pass_in_what_a_role_requires() -> None:
-    given: list[tuple[str, str, set[str]]] = []
-    for path in sorted((PROJECT / "playbooks").glob("*.yml")):
-        given += [call for play in yaml.safe_load(path.read_text()) for call in calls(play)]
+    given = [call for play in plays() for call in calls(play, {*play.get("vars", {})})]
     assert {role for role, _, _ in given} == {role.name for role in ROLES}
     for role, entry, names in given:
         spec = specs_of(PROJECT / "roles" / role)[entry].get("options", {})
         required = {name for name, option in spec.items() if option.get("required")}
+        names = {name for name in names if name.startswith(f"{role}_")}
         assert required <= names, f"{role}, {entry}: {required - names} not given"
         assert names <= set(spec), f"{role}, {entry}: {names - set(spec)} not known"
 
 
-def calls(tasks: dict[str, Any]) -> list[tuple[str, str, set[str]]]:
-    """Return role, entry and names given of each role that a play or block imports or includes."""
-    found = []
+def calls(tasks: dict[str, Any], known: set[str]) -> list[tuple[str, str, set[str]]]:
+    """Return role, entry and names given of each role that a play or block has, imports or includes."""
+    found = [(role["role"], "main", {*role, *known}) for role in tasks.get("roles", ())]
     for section in ("tasks", "block", "rescue", "always"):
         for task in tasks.get(section, ()):
             role = task.get("ansible.builtin.import_role") or task.get("ansible.builtin.include_role")
             if role:
-                found.append((role["name"], role.get("tasks_from", "main"), set(task.get("vars", {}))))
-            found += calls(task)
+                names = {*task.get("vars", {}), *known}
+                found.append((role["name"], role.get("tasks_from", "main"), names))
+            found += calls(task, known)
     return found
+
+
+def test_roles_read_a_run_s_files_and_have_few_inputs() -> None:
+    inputs = {
+        name
+        for role in ROLES
+        for spec in specs_of(role).values()
+        for name in spec.get("options", {})
+        if not name.startswith(SETTINGS)
+    }
+    assert len(inputs) <= 20, sorted(inputs)
+    text = "".join(path.read_text() for path in (PROJECT / "playbooks").glob("*.yml"))
+    assert text.count("hostvars") <= 6
+
+
+def test_a_spec_that_is_not_enforced_says_why() -> None:
+    for path in sorted((PROJECT / "playbooks").glob("*.yml")):
+        lines = path.read_text().splitlines()
+        for before, line in pairwise(lines):
+            assert "rolespec_validate" not in line or before.lstrip().startswith("# "), path.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -28,7 +29,12 @@ def play(tmp_path: Path) -> Play:
     inventory.write_text(INVENTORY)
 
     def run(
-        tasks: str, *words: str, hosts: str = "all", stdout: int = subprocess.PIPE, then: str = ""
+        tasks: str,
+        *words: str,
+        hosts: str = "all",
+        stdout: int = subprocess.PIPE,
+        then: str = "",
+        closed: int | None = None,
     ) -> subprocess.CompletedProcess[str]:
         indented = "\n".join(f"    {line}" for line in tasks.strip().splitlines())
         playbook.write_text(f"- hosts: {hosts}\n  gather_facts: false\n  tasks:\n{indented}\n{then}")
@@ -45,6 +51,7 @@ def play(tmp_path: Path) -> Play:
             text=True,
             check=False,
             env={**environment, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg")},
+            preexec_fn=None if closed is None else lambda: os.close(closed),
         )
 
     return run
@@ -110,6 +117,44 @@ def test_a_failure_stands_once_and_last(play: Play, tasks: str, lines: list[str]
         assert found.isprintable()
 
 
+def test_a_step_over_ssh_is_the_command_that_reaches_the_pi(play: Play) -> None:
+    reached = "ansible_connection=ssh ansible_host=10.0.0.1 ansible_port=2222 ansible_user=me"
+    done = play("- fail: {msg: 'pi-1: lost. Next: ssh pi-1 df -h, or ssh pi-9'}", "-e", reached, hosts="pi-1")
+    assert done.stderr == "pi-1: lost. Next: ssh -p 2222 me@10.0.0.1 df -h, or ssh pi-9\n"
+
+
+def test_a_step_of_this_machines_play_reaches_the_pis_too(play: Play) -> None:
+    own = "ansible_connection=ssh ansible_host=2001:db8::5 ansible_ssh_common_args='-J bastion'"
+    done = play(
+        "- debug: {msg: [a report, '  Next: ssh pi-1 date']}\n"
+        "- fail: {msg: 'pi-1: lost. Next: ssh pi-1 df -h, then ssh pi-2'}",
+        *("-e", own, "--user", "ann.lee", "--private-key", "/k/my key"),
+        hosts="localhost",
+    )
+    reached = "ssh -i '/k/my key' -J bastion ann.lee@2001:db8::5"
+    assert done.stdout == f"a report\n  Next: {reached} date\n"
+    assert done.stderr == f"pi-1: lost. Next: {reached} df -h, then {reached}\n"
+
+
+def test_a_pi_that_the_cluster_calls_by_another_name_is_reached_too(play: Play, tmp_path: Path) -> None:
+    run = tmp_path / "runs/x"
+    run.mkdir(parents=True)
+    nodes = {"schema_version": 1, "nodes": [{"name": "node-1", "host": "pi-1"}], "not_in_inventory": []}
+    (run / "nodes.json").write_text(json.dumps(nodes))
+    given = f"ansible_connection=ssh ansible_host=10.0.0.1 benchmark_runs_dir={run.parent} benchmark_run_id=x"
+    done = play(
+        """
+- import_role: {name: run_plan, rolespec_validate: false}
+  vars: {run_plan_door: benchmark, run_plan_groups: {pis: [pi-1, pi-2], base: [pi-1]}}
+- fail: {msg: 'node-1: lost. Next: ssh node-1 df -h, or ssh pi-1'}
+""",
+        "-e",
+        given,
+        hosts="pi-1",
+    )
+    assert done.stderr == "node-1: lost. Next: ssh 10.0.0.1 df -h, or ssh 10.0.0.1\n"
+
+
 def test_a_failure_on_each_pi_is_a_line_on_each(play: Play) -> None:
     done = play("- fail: {msg: '{{ inventory_hostname }}: bad'}")
     assert sorted(done.stderr.splitlines()) == ["pi-1: bad", "pi-2: bad"]
@@ -161,3 +206,10 @@ def test_a_reader_that_goes_away_does_not_stop_the_playbook(play: Play, tmp_path
     os.close(write)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "done").exists()
+
+
+def test_with_stdout_closed_the_failure_is_told_all_the_same(play: Play) -> None:
+    done = play("- debug: {msg: hello}\n- fail: {msg: 'pi-1: bad'}", hosts="pi-1", closed=1)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr and "pi_speedup" not in done.stderr
+    assert done.stderr.splitlines()[-1] == "pi-1: bad"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from pi_speedup.problem import Problem
 from pi_speedup.report.build import build_report, report_files
 from pi_speedup.report.evidence import Contents
 from pi_speedup.store import RunStore
+from tests.look_alikes import seen
 from tests.unit.report import factory
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -130,7 +133,7 @@ COMPARED: dict[str, tuple[tuple[str, ...], Exit, str]] = {
     "not comparable": (("zz-before", "short"), Exit.NOT_COMPARABLE, "not comparable: samples of a process"),
     "a wide margin": (("--margin", "50%", "zz-before", "cooled"), Exit.EQUAL, "margin of 50 %"),
     "in spite of it": (
-        ("--despite", "samples", "zz-before", "short"),
+        ("--despite", "amount", "zz-before", "short"),
         Exit.EQUAL,
         "short against zz-before: equal",
     ),
@@ -153,7 +156,7 @@ def test_compare(
 
 
 def test_what_was_let_pass_is_said(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["compare", "--runs-dir", str(runs), "--despite", "samples,limits", "zz-before", "short"])
+    main(["compare", "--runs-dir", str(runs), "--despite", "amount,limits", "zz-before", "short"])
     assert "Compared in spite of: samples of a process 10,000,000 and 5,000,000\n" in capsys.readouterr().out
 
 
@@ -235,6 +238,34 @@ def test_a_page_that_cannot_be_written_is_a_problem(
     assert shown.err.count("\n") == 1 and shown.out == ""
 
 
+OF_OTHERS: dict[str, Callable[[Path], object]] = {
+    "a thesis": lambda path: path.write_text("<html><p>my thesis</p></html>"),
+    "a link to a page": lambda path: path.symlink_to("other.html"),
+    "a link to a device": lambda path: path.symlink_to("/dev/null"),
+    "a pipe": os.mkfifo,
+    "a folder": Path.mkdir,
+}
+
+
+@pytest.mark.fault(
+    "a file of others where --html writes",
+    "…/page.html: there already, and not made here [PS-704]. Next: move it away, or choose another --html",
+    kept="theirs",
+    row="a thesis",
+)
+@pytest.mark.parametrize("put", OF_OTHERS.values(), ids=OF_OTHERS)
+def test_a_page_takes_the_place_of_no_other_file(
+    runs: Path, tmp_path: Path, put: Callable[[Path], object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "other.html").write_text("mine")
+    page = tmp_path / "page.html"
+    put(page)
+    before = seen(tmp_path)
+    assert main(["history", "--runs-dir", str(runs), "--html", str(page)]) == Exit.PROBLEM
+    assert "[PS-704]. Next: move it away, or choose another --html" in capsys.readouterr().err
+    assert seen(tmp_path) == before
+
+
 def test_nothing_heavy_is_imported_without_a_page(runs: Path, tmp_path: Path) -> None:
     script = (
         "import sys; from pi_speedup.cli.parser import main\n"
@@ -275,7 +306,7 @@ MISUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "a margin of nothing": (("compare", "a", "b", "--margin", "nan"), "'nan' is not a number from 0 to 100"),
     "an unknown difference": (
         ("compare", "a", "b", "--despite", "python,colour"),
-        "'colour' is not one of engine, samples",
+        "'colour' is not one of workload, amount",
     ),
     "a user name of no kind": (("inventory", "--user", "{{ x }}"), "'{{ x }}' is not a valid user name"),
 }
@@ -287,6 +318,44 @@ def test_misuse_is_code_2(words: tuple[str, ...], line: str, capsys: pytest.Capt
         main(words)
     assert ended.value.code == Exit.PROBLEM
     assert line in capsys.readouterr().err
+
+
+CONTEXT = """
+apiVersion: v1
+kind: Config
+clusters: [{name: a, cluster: {server: "https://127.0.0.1:1"}}]
+contexts: [{name: a, context: {cluster: a, user: u}}]
+current-context: a
+users: [{name: u, user: %s}]
+"""
+KUBECONFIGS: dict[str, tuple[str, str]] = {
+    "no YAML": ("x: [", "malformed: while parsing"),
+    "no kubeconfig": ("[1, 2]", "malformed: it isn't built like one"),
+    "no such context": ((CONTEXT % "{}").replace("-context: a", "-context: b"), "name b"),
+    "a certificate that is not there": (
+        CONTEXT % "{client-certificate: x, client-key: y}",
+        "File does not exist",
+    ),
+    "a program that is not there": (
+        CONTEXT % "{exec: {apiVersion: client.authentication.k8s.io/v1, command: kubelogin-not-here}}",
+        "does not work here .*kubelogin-not-here.* Next: install that program; or",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "what"), KUBECONFIGS.values(), ids=KUBECONFIGS)
+def test_an_inventory_from_a_broken_kubeconfig_names_the_options_of_its_command(
+    text: str, what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "kubeconfig"
+    path.write_text(text)
+    path.chmod(0o600)
+    assert main(["inventory", "--kubeconfig", str(path), "--output", "-"]) == Exit.PROBLEM
+    shown = capsys.readouterr()
+    assert re.search(rf"^kubeconfig {path}: .*{what}", shown.err) and shown.err.count("\n") == 1
+    assert shown.err.endswith(
+        "--server pi@ADDRESS fetches that of the K3s server there; or name one with --kubeconfig FILE\n"
+    )
 
 
 @pytest.mark.parametrize("command", ["history", "compare", "inventory"])
@@ -364,3 +433,36 @@ def test_nobody_reading_is_no_error(runs: Path) -> None:
     os.close(writing)
     assert process.communicate()[1] == b""
     assert process.returncode == 141
+
+
+WAYS_OUT = {
+    "stdout closed": (">&-", 0, 2),
+    "stderr closed": ("2>&-", 0, 2),
+    "both closed": (">&- 2>&-", 0, 2),
+    "stdout full": (">/dev/full", 2, 2),
+    "both full": (">/dev/full 2>&1", 2, 2),
+    "nobody reads": ("| true", 141, 2),
+    "nobody reads either": ("2>&1 | true", 141, 2),
+}
+
+
+@pytest.mark.parametrize(("way", "code", "problem_code"), WAYS_OUT.values(), ids=WAYS_OUT)
+def test_streams_that_take_nothing_are_no_traceback(
+    runs: Path, tmp_path: Path, way: str, code: int, problem_code: int
+) -> None:
+    for folder, expected in ((runs, code), (tmp_path / "none", problem_code)):
+        command = f"set -o pipefail; {sys.executable} -m pi_speedup history --runs-dir {folder} {way}"
+        done = subprocess.run(
+            ["bash", "-c", command],
+            env={**os.environ, "PYTHONPATH": str(PROJECT / "src")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == expected, done.stderr
+        assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+        if way == ">/dev/full" and folder == runs:
+            assert done.stderr == (
+                "standard output: cannot be written (No space left on device) [PS-701]. "
+                "Next: make room where it goes to\n"
+            )

@@ -17,16 +17,16 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pi_speedup.kube import client as client_module
-from pi_speedup.kube.client import KubeClient
-from pi_speedup.kube.inventory import inventory_text
-from pi_speedup.kube.lease import claim_of, counts, refusal
-from pi_speedup.kube.nodes import nodes_or_names, read_nodes
-from pi_speedup.kube.owned import Place, is_managed, is_owned, letting_go, namespace_going
-from pi_speedup.kube.results import events, fetch_logs, last_line, workers
-from pi_speedup.kube.rights import require_to_measure
-from pi_speedup.kube.tracker import Tracker
+from pi_speedup.kube.access import client as client_module
+from pi_speedup.kube.access.client import KubeClient
+from pi_speedup.kube.follow.results import events, fetch_logs, last_line, workers
+from pi_speedup.kube.follow.tracker import Tracker
+from pi_speedup.kube.nodes.nodes import nodes_or_names, read_nodes
+from pi_speedup.kube.owned.lease import claim_of, counts, refusal
+from pi_speedup.kube.owned.owned import Place, is_managed, is_owned, letting_go, namespace_going
+from pi_speedup.kube.owned.rights import require_to_measure
 from pi_speedup.model.trial import Event, Worker
+from pi_speedup.setup.inventory import choose, inventory_text
 from tests.unit.hostile.made_up import (
     ANYTHING,
     LINES,
@@ -309,11 +309,9 @@ def test_any_nodes(client: KubeClient, nodes: Any, expected: Sequence[str]) -> N
     for node in found.nodes if found else ():
         for problem in node.problems:
             is_line(problem, [node.name], longest=OF_THE_SERVER)
-    text = sound(
-        lambda: inventory_text(other.list_all("/api/v1/nodes")[0], "pi"), named, longest=OF_THE_SERVER
-    )
-    if text is not None:
-        assert yaml.safe_load(text)["pis"]["hosts"]
+    chosen = sound(lambda: choose(other.list_all("/api/v1/nodes")[0]), named, longest=OF_THE_SERVER)
+    if chosen is not None:
+        assert yaml.safe_load(inventory_text(chosen, chosen.pis[0], "pi"))["pis"]["hosts"]
 
 
 @examples(20)

@@ -16,15 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pi_speedup.cli.runs import find_report
-from pi_speedup.kube.client import ONCE, KubeClient
-from pi_speedup.kube.kubeconfig import current_cluster
-from pi_speedup.kube.server import parse_server_kubeconfig
+from pi_speedup.kube.access.client import ONCE, KubeClient
+from pi_speedup.kube.access.kubeconfig import current_cluster
+from pi_speedup.kube.access.server import parse_server_kubeconfig
 from pi_speedup.model.report import Report
 from pi_speedup.plan.opening import Here, Inventory, open_door
 from pi_speedup.report.build import build_report
-from pi_speedup.report.compare import compare, rate_estimate, rounds_of
 from pi_speedup.report.evidence import read_contents
-from pi_speedup.report.history import past, past_of, run_folders
+from pi_speedup.runs.compare import compare, rate_estimate, rounds_of
+from pi_speedup.runs.history import past, past_of, run_folders
 from pi_speedup.text import one_line
 from tests.unit.hostile.made_up import ODD_TEXTS, as_json, changed, examples, sound, spoiled
 from tests.unit.report import factory
@@ -125,7 +125,9 @@ def test_any_file_of_a_run(whole: Path, folders: Iterator[Path], data: st.DataOb
         }.items()
     }
     sound(
-        lambda: open_door("benchmark", variables, Inventory(PIS, PIS[:1]), here, worker_sha256="ab" * 32),
+        lambda: open_door(
+            "benchmark", variables, Inventory(PIS, PIS[:1]), here, sha256_of=lambda _: "ab" * 32
+        ),
         [str(folder), f"run {factory.RUN}", "run "],
         longest=5000,
     )

@@ -13,12 +13,12 @@ import pytest
 import yaml
 
 from pi_speedup.cli.runs import find_report
-from pi_speedup.kube.client import KubeClient
-from pi_speedup.kube.inventory import inventory_text
-from pi_speedup.kube.lease import claim_of, counts, refusal
-from pi_speedup.kube.results import cores, events, workers
-from pi_speedup.kube.server import parse_server_kubeconfig
-from pi_speedup.kube.tracker import Tracker
+from pi_speedup.kube.access.client import KubeClient
+from pi_speedup.kube.access.server import parse_server_kubeconfig
+from pi_speedup.kube.access.shape import cores
+from pi_speedup.kube.follow.results import events, workers
+from pi_speedup.kube.follow.tracker import Tracker
+from pi_speedup.kube.owned.lease import claim_of, counts, refusal
 from pi_speedup.model.settings import settings_from
 from pi_speedup.pi.base import prepare, read_run
 from pi_speedup.pi.runtime import image_ids
@@ -26,9 +26,10 @@ from pi_speedup.pi.shell import Outcome, ShellOutcome, sections
 from pi_speedup.pi.state import host_state
 from pi_speedup.plan.opening import Here, Inventory, open_door
 from pi_speedup.report.build import build_report
-from pi_speedup.report.compare import compare
 from pi_speedup.report.evidence import read_contents
-from pi_speedup.report.history import past, run_folders
+from pi_speedup.runs.compare import compare
+from pi_speedup.runs.history import past, run_folders
+from pi_speedup.setup.inventory import choose
 from tests.unit.hostile.made_up import as_json, sound
 from tests.unit.hostile.test_api import PLACE, a_list, asked, client, watched
 from tests.unit.hostile.test_files import KUBECONFIG
@@ -190,7 +191,7 @@ FOUND: dict[str, tuple[Callable[[Given], object], str | None]] = {
         None,
     ),
     "a node that tells nothing": (
-        lambda given: inventory_text(given.answer(a_list([a_pod(0)])).list_all("/x")[0], "pi"),
+        lambda given: choose(given.answer(a_list([a_pod(0)])).list_all("/x")[0]),
         None,
     ),
     "a token of two lines": (
@@ -237,7 +238,9 @@ FOUND: dict[str, tuple[Callable[[Given], object], str | None]] = {
         "pi-1",
     ),
     "no word of the image": (
-        lambda given: prepare(SaysThis([shell(b"\npi-speedup: end 0\n")]), "pi-1", settings_from({}), print),
+        lambda given: prepare(
+            SaysThis([shell(b"\npi-speedup: end 0\n")]), "pi-1", settings_from({}), [], print
+        ),
         "pi-1",
     ),
     "a time of 400 digits": (
@@ -295,7 +298,9 @@ def test_it_is_one_line_or_nothing(
 
 
 def test_ids_of_an_image_fit_into_a_trial() -> None:
-    found = image_ids(Outcome(0, json.dumps({**INSPECTED, "RepoDigests": ["x" * 9000] * 500})), "python:3.9")
+    found = image_ids(
+        Outcome(0, json.dumps([{**INSPECTED, "RepoDigests": ["x" * 9000] * 500}])), "python:3.9"
+    )
     assert found and len(found) < 100 and max(map(len, found)) < 4096
 
 
@@ -309,6 +314,6 @@ def test_a_folder_that_cannot_be_read_has_its_line_in_the_history(
 
     monkeypatch.setattr("os.scandir", refuses)
     (entry,) = run_folders(tmp_path)
-    monkeypatch.setattr(Path, "exists", refuses)
+    monkeypatch.setattr(Path, "lstat", refuses)
     line, report = past(entry)
     assert report is None and "plan.json: cannot be read (Permission denied)" in str(line.problem)

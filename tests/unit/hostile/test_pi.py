@@ -17,8 +17,9 @@ from pi_speedup.model.worker import END_MARK, WorkerReport, parse_worker_json, p
 from pi_speedup.pi.base import BaseDriver, clean, prepare
 from pi_speedup.pi.fitness import problems, warnings
 from pi_speedup.pi.shell import Outcome, ShellOutcome
-from pi_speedup.pi.ssh import Remote, connection_error, other_problem, python_problem, sudo_problem
+from pi_speedup.pi.ssh import connection_error, module_problem, other_problem, sudo_problem
 from pi_speedup.pi.state import host_state
+from pi_speedup.remote import Remote
 from tests.unit.hostile.made_up import (
     ANYTHING,
     LINES,
@@ -32,6 +33,8 @@ from tests.unit.hostile.made_up import (
 )
 from tests.unit.kube.objects import a_report
 from tests.unit.report import factory
+
+OWNER = "0a7f2c54-1111-4b1e-9d59-2f5c9ad8ab61"
 
 PI = "pi-1"
 REPORT = json.loads(a_report(0))
@@ -111,7 +114,7 @@ def answers(draw: st.DrawFn) -> list[ShellOutcome]:
     )
     said = st.one_of(
         LINES,
-        spoiled(changed(INSPECTED).map(as_json)),
+        spoiled(changed(INSPECTED).map(lambda found: as_json([found]))),
         REPORTS.map(marked),
         st.sampled_from(
             [b"docker: permission denied while trying to connect", b"Error: no such image", b"4d" * 6 + b" x"]
@@ -120,7 +123,7 @@ def answers(draw: st.DrawFn) -> list[ShellOutcome]:
             lambda t: b"begun %s %s\nended %s %s %s" % (t[0], t[1], t[2], t[3], t[4])
         ),
     )
-    whole = [b"ended", b"listed", b"image", b"python", b"pull", b"output", b"times"]
+    whole = [b"ended", b"listed", b"owned", b"image", b"python", b"pull", b"output", b"times"]
     found = []
     for _ in range(draw(st.integers(1, 2))):
         order = draw(st.one_of(st.just(whole), st.lists(names, max_size=7)))
@@ -138,11 +141,11 @@ def answers(draw: st.DrawFn) -> list[ShellOutcome]:
 def test_any_answer_of_a_shell(outcomes: list[ShellOutcome], runtime: Any) -> None:
     settings = Settings(base_runtime=runtime)
     told: list[str] = []
-    prepared = sound(lambda: prepare(SaysThis(outcomes), PI, settings, told.append), [PI])
-    sound(lambda: clean(SaysThis(outcomes), PI, settings), [PI])
+    prepared = sound(lambda: prepare(SaysThis(outcomes), PI, settings, [OWNER], told.append), [PI])
+    sound(lambda: clean(SaysThis(outcomes), PI, settings, [OWNER]), [PI])
     plan = factory.plan(rounds=1, base_runtime=runtime)
     ids = prepared.image_ids if prepared else ()
-    driver = BaseDriver(SaysThis(outcomes), PI, plan, "print()", ids, told.append)
+    driver = BaseDriver(SaysThis(outcomes), PI, plan, "print()", ids, OWNER, told.append)
     measured = driver.run(plan.slots[0], 1)
     # What is written can be read again.
     assert Trial.model_validate_json(measured.trial.text()) == measured.trial
@@ -171,6 +174,6 @@ def test_anything_that_a_pi_says_of_itself(observed: Any, date: Any, said: str) 
             is_line(problem, [PI])
     remote = Remote(PI, "192.168.1.101", "pi", 22)
     is_line(connection_error(remote, said).problem, [PI])
-    for told in (sudo_problem(remote, said), other_problem(remote, said), python_problem(PI, said)):
+    for told in (sudo_problem(remote, said), other_problem(remote, said), module_problem(remote, said)):
         if told is not None:
             is_line(told, [PI])

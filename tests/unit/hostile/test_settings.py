@@ -56,7 +56,9 @@ def test_any_inventory(
     variables = {f"{PREFIX}{name}": value for name, value in places.items()}
     names = [one_line(name, 60) for group in groups.values() for name in group or ()]
     opened = sound(
-        lambda: open_door(door, variables, Inventory(**groups, limit=limit), here, worker_sha256="ab" * 32),
+        lambda: open_door(
+            door, variables, Inventory(**groups, limit=limit), here, sha256_of=lambda _: "ab" * 32
+        ),
         ["inventory", "--limit", "$KUBECONFIG", "/", *variables, *filter(None, names)],
     )
     if opened is not None:

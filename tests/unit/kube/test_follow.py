@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
+from pi_speedup.clock import boot_seconds
 from pi_speedup.codes import Code
-from pi_speedup.kube import follow as follow_module
-from pi_speedup.kube import outages as outages_module
-from pi_speedup.kube import watcher as watcher_module
-from pi_speedup.kube.errors import KubeError
-from pi_speedup.kube.follow import NODE_LEASES, Follower
-from pi_speedup.kube.outages import Outages
-from pi_speedup.kube.owned import Place
-from pi_speedup.kube.tracker import CONTROLLERS, Ending, Tracker
+from pi_speedup.kube.access.errors import KubeError
+from pi_speedup.kube.follow import follow as follow_module
+from pi_speedup.kube.follow import outages as outages_module
+from pi_speedup.kube.follow import watcher as watcher_module
+from pi_speedup.kube.follow.follow import NODE_LEASES, Follower
+from pi_speedup.kube.follow.outages import Outages
+from pi_speedup.kube.follow.tracker import CONTROLLERS, JobEnding, Tracker
+from pi_speedup.kube.owned.owned import Place
 from tests.unit.kube.objects import a_job, a_pod
 
 PLACE = Place("ns")
@@ -81,6 +82,7 @@ class ScriptedApi:
     def __init__(self, **scripts: list[Step]) -> None:
         self._scripts = {
             "leases": [FORBIDDEN],
+            "lease_lists": [FORBIDDEN],
             "events": [FORBIDDEN],
             "lists": [away()],
             "gets": [a_job()],
@@ -111,6 +113,8 @@ class ScriptedApi:
     def list_all(self, path: str, query: Mapping[str, object]) -> tuple[list[Any], str]:
         if path.endswith("/pods"):
             return [RUNNING], "5"
+        if path == NODE_LEASES:
+            return self._next("lease_lists"), "5"
         return self._next("lists"), "5"
 
     def get(self, path: str, read_seconds: float) -> Any:
@@ -141,16 +145,17 @@ class Followed:
 
     def __init__(self, api: ScriptedApi, seconds: float = 20.0, expected: int = 1) -> None:
         self.lines: list[str] = []
-        self.ending: Ending | None = None
+        self.ending: JobEnding | None = None
         self.error: KubeError | None = None
         outages = Outages(self.lines.append)
-        started = time.monotonic()
+        started = boot_seconds()
         self.tracker = Tracker(a_job(), expected, started)
         with Follower(api, PLACE, "run", "job", PIS, outages) as follower:  # type: ignore[arg-type]
             try:
                 self.ending = follower.follow(self.tracker, started + seconds)
             except KubeError as error:
                 self.error = error
+            self.unheard = follower.unheard()
         self.outages = outages.since(started)
 
 
@@ -180,7 +185,7 @@ SURVIVED: dict[str, dict[str, list[Step]]] = {
 @pytest.mark.parametrize("scripts", SURVIVED.values(), ids=SURVIVED)
 def test_the_end_is_found_whatever_the_watches_do(scripts: dict[str, list[Step]]) -> None:
     found = Followed(ScriptedApi(**scripts))
-    assert found.ending == Ending("Complete"), found.error
+    assert found.ending == JobEnding("Complete"), found.error
 
 
 def test_a_watch_that_opens_and_fails_each_time_does_not_hide_that_lists_fail_too() -> None:
@@ -215,7 +220,7 @@ def test_an_outage_is_told_at_both_ends_and_kept() -> None:
 
     threading.Timer(0.6, back.set).start()
     found = Followed(ScriptedApi(jobs=[[added(a_job()), away()], [...]], lists=[lists], gets=[away()]))
-    assert found.ending == Ending("Complete")
+    assert found.ending == JobEnding("Complete")
     first, last = found.lines
     assert first == "API server x is away (connection refused); waiting for it"
     assert last.startswith("API server x answers again after ")
@@ -224,16 +229,19 @@ def test_an_outage_is_told_at_both_ends_and_kept() -> None:
     assert outage.lasted_seconds > 0.3
 
 
+@pytest.mark.fault("API answers after 5 s", "survived", kept="all; the outage is in the trial")
 def test_an_answer_that_takes_long_is_an_outage() -> None:
     def slowly() -> Any:
         time.sleep(0.4)
         return COMPLETE
 
     found = Followed(ScriptedApi(jobs=[[added(a_job()), ...]], gets=[slowly], lists=[[COMPLETE]]))
-    assert found.ending == Ending("Complete")
+    assert found.ending == JobEnding("Complete")
     (outage,) = found.outages
     assert outage.what == "API server x (no answer)"
     assert outage.lasted_seconds > 0.4
+    # The quiet before it was asked belongs to the pods that compute.
+    assert outage.began_seconds >= follow_module.FIRST_QUIET_SECONDS
 
 
 def test_a_job_that_is_gone_when_asked_for_was_deleted() -> None:
@@ -243,12 +251,12 @@ def test_a_job_that_is_gone_when_asked_for_was_deleted() -> None:
 
 
 def test_a_controller_that_is_late_is_told_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pi_speedup.kube.tracker.LATE_SECONDS", 0.1)
+    monkeypatch.setattr("pi_speedup.kube.follow.tracker.LATE_SECONDS", 0.1)
     awake = threading.Event()
     threading.Timer(0.8, awake.set).start()
     ended = [added(a_pod(0, "Succeeded")), ...]
     found = Followed(ScriptedApi(jobs=[[added(a_job()), awake, added(COMPLETE)]], pods=[ended]))
-    assert found.ending == Ending("Complete")
+    assert found.ending == JobEnding("Complete")
     assert found.lines[0].startswith(f"{CONTROLLERS} does not count the Job as complete")
     assert [outage.what.startswith(CONTROLLERS) for outage in found.outages] == [True]
 
@@ -265,7 +273,7 @@ def test_a_pi_that_stops_renewing_its_lease_is_told_and_kept() -> None:
     found = Followed(
         ScriptedApi(jobs=[[added(a_job()), ...]], leases=[beats], gets=[done], lists=[[COMPLETE]])
     )
-    assert found.ending == Ending("Complete")
+    assert found.ending == JobEnding("Complete")
     first, last = (line for line in found.lines if line.startswith("pi-1"))
     assert first.startswith("pi-1 stopped answering at ") and first.endswith("; waiting for it")
     assert last.startswith("pi-1 answers again after ")
@@ -274,9 +282,110 @@ def test_a_pi_that_stops_renewing_its_lease_is_told_and_kept() -> None:
     assert found.tracker.silent == {}
 
 
+def test_while_the_api_was_away_no_pi_was_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow_module, "OUTAGE_SECONDS", 1000.0)
+    monkeypatch.setattr(follow_module, "SILENT_SECONDS", 30.0)
+    passed = 0.0
+    for module in (follow_module, watcher_module):
+        monkeypatch.setattr(module, "boot_seconds", lambda: boot_seconds() + passed)
+
+    def after_a_long_outage() -> Any:
+        nonlocal passed
+        passed = 100.0
+        return [a_job(5)]
+
+    api = ScriptedApi(
+        jobs=[[added(a_job()), away()], [...]],
+        leases=[[lease("pi-1"), lease("pi-1"), ...]],
+        lists=[away(), after_a_long_outage, [COMPLETE]],
+        gets=[a_job(5), a_job(5), a_job(5), COMPLETE],
+    )
+    found = Followed(api, seconds=1000)
+    assert found.ending == JobEnding("Complete"), found.error
+    assert [line for line in found.lines if line.startswith("pi-1")] == []
+
+
+@pytest.mark.fault(
+    "control host suspended within a trial",
+    "survived",
+    kept="all; the wall time counts it, and the check outages is flagged",
+)
+def test_a_suspended_control_host_is_told_and_no_pi_is_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept = 0.0
+    for module in (follow_module, watcher_module, outages_module):
+        monkeypatch.setattr(module, "boot_seconds", lambda: boot_seconds() + slept)
+    monkeypatch.setattr(follow_module, "suspended_seconds", lambda: slept)
+
+    def asleep() -> Any:
+        nonlocal slept
+        slept = 3600.0
+        return a_job(5)
+
+    api = ScriptedApi(
+        jobs=[[added(a_job()), ...]],
+        leases=[[lease("pi-1"), lease("pi-1"), ...]],
+        gets=[asleep, a_job(5), COMPLETE],
+        lists=[[COMPLETE]],
+    )
+    found = Followed(api, seconds=60)
+    assert found.ending == JobEnding("Complete"), found.error
+    assert "this machine was suspended, and answers again after 3600 s" in found.lines
+    assert [line for line in found.lines if line.startswith("pi-1")] == []
+    away = [outage.what for outage in found.outages if round(outage.lasted_seconds) == 3600]
+    assert away == ["this machine (was suspended)"]
+
+
 def test_leases_that_never_came_a_second_time_say_nothing_about_a_pi() -> None:
     found = Followed(ScriptedApi(jobs=[[added(a_job()), ...]], leases=[[lease("pi-1"), ...]]), seconds=1.5)
     assert found.lines == [] and found.outages == ()
+
+
+def listed_lease(version: int) -> Any:
+    return {"metadata": {"name": "pi-1", "resourceVersion": str(version)}}
+
+
+# How a server that cannot watch Leases says so, after it has told of those that are there.
+DEAF: dict[str, list[Step]] = {
+    "a watch ends at once, without a word": [],
+    "a watch fails at once": [EXPIRED],
+    "a watch fails once it has told what is there": [added(listed_lease(2)), EXPIRED],
+}
+
+
+@pytest.mark.fault(
+    "Leases of nodes cannot be watched, and a Pi is silent",
+    "survived",
+    kept="all",
+    row="a watch fails at once",
+)
+@pytest.mark.parametrize("watch", DEAF.values(), ids=DEAF)
+def test_where_leases_cannot_be_watched_a_silent_pi_is_told_all_the_same(watch: list[Step]) -> None:
+    """Its Lease is there in each list, and does not change."""
+    api = ScriptedApi(
+        jobs=[[added(a_job()), ...]],
+        leases=[watch],
+        lease_lists=[[listed_lease(1)], [listed_lease(2)]],
+    )
+    found = Followed(api, seconds=2.5)
+    assert [line.partition(" at ")[0] for line in found.lines if line.startswith("pi-1")] == [
+        "pi-1 stopped answering"
+    ]
+    assert "leases" not in found.unheard
+
+
+@pytest.mark.parametrize(
+    ("script", "unheard"),
+    [
+        ({}, ("events", "leases")),
+        ({"leases": [[EXPIRED]]}, ("events", "leases")),
+        ({"leases": [[lease("pi-1"), ...]], "events": [[...]]}, ("leases",)),
+        ({"leases": [[]], "lease_lists": [[listed_lease(1)]], "events": [[...]]}, ()),
+    ],
+    ids=["neither may be read", "watched in vain, not to be listed", "a deaf watch", "listed"],
+)
+def test_what_was_not_heard_is_known(script: dict[str, list[Step]], unheard: tuple[str, ...]) -> None:
+    found = Followed(ScriptedApi(jobs=[[added(a_job()), ...]], **script), seconds=1.0)
+    assert found.unheard == unheard
 
 
 def test_a_quiet_healthy_trial_costs_few_requests() -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 import trustme
+import yaml
 
-from pi_speedup.kube.client import KubeClient
-from pi_speedup.kube.errors import KubeError
+from pi_speedup.kube.access.client import KubeClient
+from pi_speedup.kube.access.errors import KubeError
 
 
 def write(path: Path, text: str, mode: int = 0o600) -> Path:
@@ -21,16 +22,37 @@ def write(path: Path, text: str, mode: int = 0o600) -> Path:
     return path
 
 
+def with_exec(program: str) -> str:
+    """Return a kubeconfig whose identity is what a program prints."""
+    run = {"apiVersion": "client.authentication.k8s.io/v1", "command": program, "interactiveMode": "Never"}
+    return yaml.safe_dump(
+        {
+            "current-context": "x",
+            "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+            "clusters": [{"name": "x", "cluster": {"server": "https://127.0.0.1:9"}}],
+            "users": [{"name": "x", "user": {"exec": run}}],
+        }
+    )
+
+
 KUBECONFIGS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "missing": (
         lambda folder: folder / "none",
-        "does not exist [PS-431]. Next: copy /etc/rancher/k3s/k3s.yaml",
+        "does not exist [PS-431]. Next: name another with -e benchmark_kubeconfig=FILE",
     ),
-    "a folder": (lambda folder: folder, ": not a file"),
+    "a folder": (lambda folder: folder, ": a folder, not a file"),
     "empty": (lambda folder: write(folder / "k", ""), ": malformed: "),
     "not YAML": (lambda folder: write(folder / "k", "a: ["), ": malformed: "),
     "text": (lambda folder: write(folder / "k", "hello"), ": malformed: it isn't built like one"),
     "no cluster": (lambda folder: write(folder / "k", "current-context: x\n"), ": malformed: "),
+    "a program for the identity that is not there": (
+        lambda folder: write(folder / "k", with_exec("kubelogin-not-here")),
+        "No such file or directory: 'kubelogin-not-here') [PS-434]. Next: install that program; or ",
+    ),
+    "a program for the identity that fails": (
+        lambda folder: write(folder / "k", with_exec("false")),
+        "does not work here (exec: process returned 1",
+    ),
     "open to all": (lambda folder: write(folder / "k", "", 0o644), "(mode 0644) [PS-433]. Next: chmod 600 "),
     "open to a group": (
         lambda folder: write(folder / "k", "", 0o640),
@@ -40,13 +62,16 @@ KUBECONFIGS: dict[str, tuple[Callable[[Path], Path], str]] = {
 
 
 @pytest.mark.parametrize(("make", "words"), KUBECONFIGS.values(), ids=KUBECONFIGS)
-def test_unusable_kubeconfig_is_one_line(make: Callable[[Path], Path], words: str, tmp_path: Path) -> None:
+def test_unusable_kubeconfig_is_one_line(
+    make: Callable[[Path], Path], words: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     path = make(tmp_path)
     with pytest.raises(KubeError) as caught:
         KubeClient(path)
     assert words in str(caught.value)
     assert str(path) in str(caught.value)
     assert str(caught.value).isprintable()
+    assert capfd.readouterr() == ("", "")
 
 
 def tls_kubeconfig(folder: Path, key: bytes | None = None) -> Path:

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import copy
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from pi_speedup.clock import boot_seconds
 from pi_speedup.codes import Code
-from pi_speedup.kube.errors import KubeError
-from pi_speedup.kube.lease import (
+from pi_speedup.kube.access.errors import KubeError
+from pi_speedup.kube.owned import lease
+from pi_speedup.kube.owned.lease import (
     CLEANUP,
     LEASE_SECONDS,
+    Hold,
     acquire,
     claim_of,
     counts,
+    hold,
     this_process,
     who_measures,
 )
-from pi_speedup.kube.owned import Place, labels
+from pi_speedup.kube.owned.owned import Place, labels
+from pi_speedup.measure.again import what_to_say
+from pi_speedup.measure.loop import Ended
 from pi_speedup.problem import ProblemError
+from tests.unit.plan import factory
 
 PLACE = Place("ns")
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -36,6 +43,7 @@ class Cluster:
         self.time = NOON
         self.before_delete: Callable[[], None] = lambda: None
         self._uids = 0
+        self.renewals = 0
 
     def now(self) -> datetime:
         return self.time
@@ -59,6 +67,15 @@ class Cluster:
         self.lease["spec"]["renewTime"] = self.time.isoformat()
         self.lease["metadata"]["resourceVersion"] += "1"
 
+    def patch(self, path: str, body: Any) -> Any:
+        self.renewals += 1
+        if not self.lease or self.lease["metadata"]["uid"] != body["metadata"]["uid"]:
+            raise KubeError(Code.OBJECT_GONE_OR_CHANGED, "x", "another's", status=409)
+        self.lease["spec"] |= body["spec"]
+
+    def with_patience(self, patience: Any) -> Cluster:
+        return self
+
     def delete(self, path: str, uid: str, policy: str, version: str = "") -> bool:
         self.before_delete()
         found = self.lease["metadata"] if self.lease else {}
@@ -72,9 +89,9 @@ class Cluster:
 
 
 def test_a_claim_is_ours_by_label_and_owner() -> None:
-    lease = Cluster().take("me@here", "run-1")
-    assert lease["metadata"]["labels"] == {**labels(), "pi-speedup/run-id": "run-1"}
-    assert [owner["uid"] for owner in lease["metadata"]["ownerReferences"]] == ["owner"]
+    taken = Cluster().take("me@here", "run-1")
+    assert taken["metadata"]["labels"] == {**labels(), "pi-speedup/run-id": "run-1"}
+    assert [owner["uid"] for owner in taken["metadata"]["ownerReferences"]] == ["owner"]
 
 
 def test_the_second_of_two_is_told_who_measures() -> None:
@@ -127,6 +144,46 @@ def test_of_two_that_take_over_one_succeeds() -> None:
         cluster.take("bob@desk", "run-2")
 
 
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Cluster, Hold]]:
+    """A claim that nobody renews by itself."""
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 3600.0)
+    cluster = Cluster()
+    with hold(cluster, PLACE, "ann@laptop", "run-1") as claim:  # type: ignore[arg-type]
+        yield cluster, claim
+
+
+def test_a_claim_that_was_renewed_in_time_is_not_asked_for(held: tuple[Cluster, Hold]) -> None:
+    cluster, claim = held
+    claim.check()
+    assert cluster.renewals == 0
+    # At the end of a trial it is, however short the trial was.
+    claim.check(boot_seconds())
+    claim.check(boot_seconds())
+    assert cluster.renewals == 2
+
+
+def test_who_was_taken_over_a_moment_ago_is_told(held: tuple[Cluster, Hold]) -> None:
+    cluster, claim = held
+    cluster.lease = None
+    cluster.take("bob@desk", "run-2")
+    with pytest.raises(ProblemError, match=r"taken over by run run-2 by bob@desk .*PS-422") as caught:
+        claim.check(boot_seconds())
+    # As the line of the run's end has it.
+    line = what_to_say(factory.plan(), (), Ended("failed", caught.value.problem), "ansible-playbook x")
+    assert line.endswith(" Next: see who else measures there, then ansible-playbook x")
+
+
+@pytest.mark.fault("control host suspended between two trials", "survived", kept="all")
+def test_a_suspended_machine_has_not_renewed_its_claim(
+    held: tuple[Cluster, Hold], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster, claim = held
+    monkeypatch.setattr(lease, "boot_seconds", lambda: boot_seconds() + LEASE_SECONDS + 1)
+    claim.check()
+    assert cluster.renewals == 1
+
+
 LEASES: dict[str, tuple[dict[str, Any], bool]] = {
     "just renewed": ({"renewTime": "2026-11-24T12:00:00.000000Z", "leaseDurationSeconds": 40}, True),
     "about to run out": ({"renewTime": "2026-11-24T11:59:20.000000Z", "leaseDurationSeconds": 40}, True),
@@ -157,6 +214,7 @@ def claim_by(process: str) -> Any:
     return claim_of(cluster.lease)
 
 
+@pytest.mark.fault("Lease stale")
 def test_a_claim_whose_process_was_killed_does_not_count() -> None:
     holder = subprocess.Popen(["sleep", "60"])
     claim = claim_by(this_process(holder.pid))

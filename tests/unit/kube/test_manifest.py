@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pi_speedup.kube.manifest import job_name, render, unexpanded
-from pi_speedup.kube.owned import Place
+from pi_speedup.kube.follow.manifest import job_name, render, unexpanded
+from pi_speedup.kube.owned.owned import Place
 from pi_speedup.model.plan import Slot
 from tests.manifests import WORKER, job, make_plan, namespace, owner
 
@@ -19,7 +19,8 @@ def container(**changed: Any) -> Any:
 
 
 def argument(found: Any, name: str) -> str:
-    return str(found["args"][found["args"].index(f"--{name}") + 1])
+    (value,) = [word.partition("=")[2] for word in found["args"] if word.startswith(f"--{name}=")]
+    return str(value)
 
 
 def test_one_indexed_pod_for_each_pi_and_no_second_try() -> None:
@@ -37,7 +38,11 @@ def test_pods_go_to_the_cells_pis_one_each() -> None:
     assert term["matchExpressions"][0]["values"] == ["pi-1", "pi-2", "pi-3"]
     (apart,) = spec["affinity"]["podAntiAffinity"][required]
     assert apart["topologyKey"] == "kubernetes.io/hostname"
-    assert apart["labelSelector"]["matchLabels"] == {"pi-speedup/trial": "r001-00-together-3"}
+    # Of this run alone: another one's pod that can't end blocks no Pi.
+    assert apart["labelSelector"]["matchLabels"] == {
+        "pi-speedup/run-id": "20261124-071530-3fa2",
+        "pi-speedup/trial": "r001-00-together-3",
+    }
 
 
 def test_a_job_is_known_by_run_trial_and_owner() -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import copy
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 
-from pi_speedup.kube.errors import KubeError, from_answer
-from pi_speedup.kube.nodes import judged, nodes_or_names
+from pi_speedup.codes import Code
+from pi_speedup.kube.access.errors import KubeError, from_answer
+from pi_speedup.kube.nodes.nodes import judged, nodes_or_names, read_nodes
 from pi_speedup.model.node import Node, Nodes
 from pi_speedup.problem import ProblemError
 
@@ -98,7 +100,8 @@ PROBLEMS = {
     ),
     "tainted": (
         "pi-2: has the taint CriticalAddonsOnly=true:NoExecute, which a Job doesn't tolerate [PS-304]. Next: "
-        "kubectl taint nodes pi-2 CriticalAddonsOnly:NoExecute-"
+        "leave pi-2 out of `pis` (it stays in `server`), for its owner keeps work away from it; or, "
+        "if nobody wants that any more, kubectl taint nodes pi-2 CriticalAddonsOnly:NoExecute-"
     ),
     "ready_but_still_tainted": (
         "pi-2: has just come back; Kubernetes has not yet taken its taint away "
@@ -112,6 +115,15 @@ PROBLEMS = {
 }
 
 
+@pytest.mark.fault("node NotReady", row="not_ready")
+@pytest.mark.fault("node Unknown", row="lost")
+@pytest.mark.fault(
+    "node just back, its taint not yet gone", kept="nothing begun", row="ready_but_still_tainted"
+)
+@pytest.mark.fault("node short of disk space", kept="nothing begun", row="disk_pressure")
+@pytest.mark.fault("node short of memory", kept="nothing begun", row="memory_pressure")
+@pytest.mark.fault("node with a 32-bit system", kept="nothing begun", row="thirty_two_bit")
+@pytest.mark.fault("nodes of another architecture", row="other_architecture")
 @pytest.mark.parametrize(("state", "line"), PROBLEMS.items(), ids=PROBLEMS.keys())
 def test_a_problem_is_one_line(state: str, line: str) -> None:
     pi = judge(state).nodes[0]
@@ -120,6 +132,7 @@ def test_a_problem_is_one_line(state: str, line: str) -> None:
     assert [str(problem) for problem in pi.problems] == [line]
 
 
+@pytest.mark.fault("node just back, its taint not yet gone", row="NoExecute")
 @pytest.mark.parametrize("effect", ["NoSchedule", "NoExecute"])
 def test_the_taint_of_a_pi_that_has_just_come_back_is_not_to_be_removed_by_hand(effect: str) -> None:
     node = copy.deepcopy(NODES["ready_but_still_tainted"])
@@ -129,6 +142,30 @@ def test_the_taint_of_a_pi_that_has_just_come_back_is_not_to_be_removed_by_hand(
     assert problem.next_step == "run again in some seconds"
 
 
+@pytest.mark.fault(
+    "node back for a while, its taint still there: the controller manager is dead",
+    "pi-2: Ready for 10 min, but Kubernetes has not removed its taint (node.kubernetes.io/not-ready:…) "
+    "[PS-305]. Next: possibly its controller manager does not work: on the K3s server, sudo journalctl "
+    "-u k3s; …",
+    kept="nothing begun",
+)
+def test_a_taint_that_stays_is_not_told_as_one_that_goes_by_itself() -> None:
+    node = copy.deepcopy(NODES["ready_but_still_tainted"])
+    ready = next(each for each in node["status"]["conditions"] if each["type"] == "Ready")
+    ready["lastTransitionTime"] = (NOW - timedelta(minutes=10)).isoformat()
+    (problem,) = judged([node], ["pi-2"], "arm64", (), NOW).nodes[0].problems
+    assert str(problem).startswith("pi-2: Ready for 10 min, but Kubernetes has not removed its taint (")
+    assert "Next: possibly its controller manager does not work: on the K3s server, sudo journ" in str(
+        problem
+    )
+
+
+@pytest.mark.fault(
+    "Pi in the inventory but not in the cluster",
+    "pi-4: in the inventory but not in the cluster [PS-309]. Next: ssh pi-4 systemctl "
+    "status k3s-agent, or correct the name (kubectl get nodes)",
+    kept="nothing begun",
+)
 def test_a_pi_that_is_not_there_is_named() -> None:
     missing, there = judge("healthy", expected=["pi-4", "pi-2"]).nodes
     assert there.usable and not missing.usable
@@ -200,6 +237,83 @@ def test_a_pi_may_be_named_by_its_address() -> None:
     assert judged(TWO, ["pi-1"], "arm64", (), NOW).nodes[0].host is None
 
 
+def called(name: str, hostname: str = "", *addresses: str) -> Any:
+    node = with_address(name, *(addresses or ("10.0.0.1",)))
+    return {**node, "metadata": {**node["metadata"], "labels": {"kubernetes.io/hostname": hostname or name}}}
+
+
+KNOWN = {
+    "its name": "pi-1",
+    "with a domain": "pi-1.local",
+    "fully qualified": "pi-1.home.example",
+    "with a dot at the end": "pi-1.local.",
+    "its label": "raspi-kitchen",
+    "an address": "192.168.1.101",
+    "IPv6 in full": "fd00:0:0:0:0:0:0:1",
+    "IPv6 in capitals": "FD00::1",
+}
+
+
+@pytest.mark.parametrize("host", KNOWN.values(), ids=KNOWN)
+def test_a_pi_is_known_by_each_of_its_names(host: str) -> None:
+    nodes = [called("pi-1", "raspi-kitchen", "192.168.1.101", "fd00::1"), called("pi-2")]
+    assert [node.name for node in judged(nodes, [host], "arm64", (), NOW).nodes] == ["pi-1"]
+
+
+REACHED = {
+    "its address": ("kitchen", "192.168.1.101"),
+    "its address in other words": ("kitchen", "fd00:0::0:1"),
+    "its name": ("kitchen", "pi-1.local"),
+    "a name that resolves to its address": ("kitchen", "localhost"),
+    "the host's own name resolves": ("localhost", ""),
+    "the host's own name goes first": ("pi-1", "10.0.0.1"),
+}
+
+
+@pytest.mark.parametrize(("host", "address"), REACHED.values(), ids=REACHED)
+def test_a_pi_with_any_name_is_known_by_how_it_is_reached(host: str, address: str) -> None:
+    nodes = [called("pi-1", "pi-1", "192.168.1.101", "fd00::1", "127.0.0.1"), called("pi-2")]
+    (node,) = judged(nodes, [host], "arm64", (), NOW, {host: address}).nodes
+    assert (node.name, node.inventory_name) == ("pi-1", host)
+
+
+def test_a_node_with_a_domain_is_known_without_it() -> None:
+    nodes = [called("pi-1.home.example"), called("pi-2.home.example")]
+    assert [node.name for node in judged(nodes, ["pi-2"], "arm64", (), NOW).nodes] == ["pi-2.home.example"]
+
+
+def test_a_name_of_several_nodes_is_not_guessed() -> None:
+    nodes = [called("pi-1.home.example"), called("pi-1.work.example")]
+    with pytest.raises(ProblemError) as caught:
+        judged(nodes, ["pi-1"], "arm64", (), NOW)
+    assert "pi-1: several nodes are called so: pi-1.home.example, pi-1.work.example [PS-112]" in str(
+        caught.value
+    )
+
+
+@pytest.mark.parametrize("host", ["pi-1.home.example", "pi-11.local", "10.0.0.10"])
+def test_another_pi_is_not_taken_for_it(host: str) -> None:
+    (node,) = judged([called("pi-1.work.example"), called("pi-2")], [host], "arm64", (), NOW).nodes
+    assert node.name == host and node.problems[0].code is Code.NODE_MISSING
+
+
+def test_another_cluster_is_one_line(tmp_path: Path) -> None:
+    kubeconfig = tmp_path / "work.yml"
+    kubeconfig.write_text("current-context: work\n")
+    client: Any = SimpleNamespace(
+        list_all=lambda path: ([called("pi-1"), called("pi-2")], ""),
+        server="https://10.0.0.9:6443",
+        kubeconfig=kubeconfig,
+    )
+    with pytest.raises(ProblemError) as caught:
+        read_nodes(client, ["node1", "node2"], "arm64", now=NOW)
+    assert str(caught.value).startswith(
+        "inventory: none of its Pis (node1, node2) is a node of the cluster at https://10.0.0.9:6443 "
+        f"(kubeconfig {kubeconfig}, context work), whose nodes are pi-1, pi-2 [PS-309]. "
+        "Next: give the kubeconfig of their cluster"
+    )
+
+
 def test_an_address_that_no_node_has() -> None:
     (node,) = judged(TWO, ["192.168.1.109"], "arm64", (), NOW).nodes
     assert str(node.problems[0]).startswith(
@@ -234,6 +348,13 @@ def test_who_may_not_list_nodes_has_the_names_of_the_inventory() -> None:
     assert found.nodes == (Node(name="pi-1"), Node(name="pi-2"))
 
 
+@pytest.mark.fault(
+    "403: nodes may not be listed, and a Pi is named by its address",
+    "10.0.0.2, fd00::3: named by address, and kubeconfig … may not list nodes to tell "
+    "whose it is [PS-113]. Next: give the name of its node and set ansible_host, or use a"
+    " kubeconfig that may list nodes",
+    kept="nothing begun",
+)
 def test_without_the_nodes_an_address_is_not_a_name() -> None:
     client: Any = Refuses(403)
     with pytest.raises(ProblemError) as caught:

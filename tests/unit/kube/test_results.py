@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from pi_speedup.kube.results import cores, events, last_line, workers
-from pi_speedup.kube.tracker import Tracker
+from pi_speedup.kube.access.shape import cores
+from pi_speedup.kube.follow.results import events, last_line, workers
+from pi_speedup.kube.follow.tracker import Tracker
 from pi_speedup.model.trial import MOST_EVENTS
 from tests.unit.kube.objects import PLAN, SLOT, a_job, a_pod, a_report, an_event
 
@@ -30,12 +31,36 @@ NONSENSE = {
     "deeply nested": "[" * 4000,
     "another run": a_report(1, run_id="another"),
     "another pod": a_report(0),
+    "another pod of that Pi": a_report(1, completion_index=2, stream=f"{SLOT.name}.1.2"),
     "another trial": a_report(1, stream="r002-00-together-3.1.1"),
+    "another engine": a_report(1, engine="numpy"),
+    "another Pi": a_report(1, node="pi-1"),
     "fewer samples": a_report(1, samples=999),
     "nothing": "",
 }
 
 
+@pytest.mark.fault(
+    "forged result: of another trial",
+    "pod 1 on pi-2: its result is of another trial (streams: r002-00-together-3.1.1.0 instead of "
+    "r001-00-together-3.1.1.0) [PS-542]. Next: read its log, then run again",
+    kept="trials, and the other pods' results",
+    row="another trial",
+)
+@pytest.mark.fault(
+    "result that is NaN",
+    "pod 1 on pi-2: NaN is not a measurement [PS-541]. Next: ansible-playbook … -e benchmark_run_id=…",
+    kept="trials, and the other pods' results",
+    row="not a number",
+)
+@pytest.mark.fault(
+    "result that is huge",
+    "pod 1 on pi-2: processes.0.duration_seconds is 11111111…: Input should be a finite "
+    "number [PS-541]. Next: ansible-playbook … -e benchmark_run_id=…",
+    kept="trials, and the other pods' results",
+    row="a number of 401 digits",
+)
+@pytest.mark.fault("result that is huge", row="a number of 5,000 digits")
 @pytest.mark.parametrize("message", NONSENSE.values(), ids=NONSENSE)
 def test_nonsense_of_one_pod_costs_no_other_pods_report(message: str) -> None:
     tracker = tracker_of(
@@ -77,6 +102,7 @@ LAST_LINES = {
 }
 
 
+@pytest.mark.fault("terminal codes in a log", row="colours")
 @pytest.mark.parametrize(("log", "line"), LAST_LINES.values(), ids=LAST_LINES)
 def test_last_line(log: bytes, line: str) -> None:
     assert last_line(log) == line

@@ -1,4 +1,4 @@
-"""The rights that a benchmark needs: files/rbac.yml grants just these, and all that are missing are named."""
+"""The rights that a benchmark needs: rbac.yml grants just these, and all that are missing are named."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from pi_speedup.kube.errors import from_answer
-from pi_speedup.kube.kubeconfig import current_cluster
-from pi_speedup.kube.owned import Place
-from pi_speedup.kube.rbac import days_of, documents, kubeconfig_path, remove_kubeconfig, rights_in
-from pi_speedup.kube.rights import (
+from pi_speedup.kube.access.errors import from_answer
+from pi_speedup.kube.access.kubeconfig import current_cluster
+from pi_speedup.kube.owned.owned import Place
+from pi_speedup.kube.owned.rights import (
     Allowed,
     Right,
     allows,
@@ -22,24 +21,25 @@ from pi_speedup.kube.rights import (
     to_isolate,
     to_measure,
     to_say_why,
+    to_see_neighbours,
 )
 from pi_speedup.problem import ProblemError
-from tests.manifests import PROJECT
+from pi_speedup.setup.rbac import days_of, kubeconfig_path, remove_kubeconfig, rights_in
+from tests.manifests import rights
 
-RBAC = (PROJECT / "files/rbac.yml").read_text(encoding="utf-8")
 PI_SPEEDUP, BENCH = Place("pi-speedup"), Place("bench")
 
 
 @pytest.mark.parametrize("place", [PI_SPEEDUP, BENCH], ids=lambda place: place.namespace)
 def test_the_file_grants_what_is_asked_for_and_nothing_else(place: Place) -> None:
-    asked_for = {*to_measure(place), *to_clean_up(place), *to_say_why(place), *to_isolate(place)}
+    optional = {*to_say_why(place), *to_isolate(place), *to_see_neighbours(place)}
+    asked_for = {*to_measure(place), *to_clean_up(place), *optional}
     # Not asked for beforehand: the nodes are read, and who may not measures the Pis of the inventory.
-    assert rights_in(documents(RBAC, place)) == {*asked_for, Right("list", "", "nodes")}
+    assert rights_in(rights(place)) == {*asked_for, Right("list", "", "nodes")}
 
 
 def test_for_another_namespace_all_is_there_and_in_its_name() -> None:
-    here, there = documents(RBAC, PI_SPEEDUP), documents(RBAC, BENCH)
-    assert [document.manifest for document in here] == list(yaml.safe_load_all(RBAC))
+    here, there = rights(PI_SPEEDUP), rights(BENCH)
     paths = [document.path for document in there]
     assert "/api/v1/namespaces/bench" in paths
     assert len(set(paths)) == len(paths) == len(here)
@@ -99,9 +99,10 @@ class Reviews:
 
 
 def test_who_may_do_all_is_asked_for_once_a_namespace() -> None:
-    reviews: Any = Reviews([ALL])
+    reviews: Any = Reviews([ALL], verbs="list watch")
     assert require_to_measure(reviews, PI_SPEEDUP) == ()
-    assert reviews.asked == ["selfsubjectrulesreviews"] * 2
+    # All in one namespace need not be all in each.
+    assert reviews.asked == ["selfsubjectrulesreviews"] * 2 + ["selfsubjectaccessreviews"] * 3
 
 
 def test_what_the_list_lacks_is_asked_for_one_by_one() -> None:
@@ -133,9 +134,11 @@ def test_what_only_says_why_is_no_reason_to_refuse() -> None:
     reviews.rules.append({**ALL, "resources": ["leases"], "verbs": ["create", "get", "patch", "delete"]})
     assert require_to_measure(reviews, PI_SPEEDUP) == (
         "kubeconfig /home/me/config lacks pods/log (get), events (list, watch), "
-        "leases in kube-node-lease (watch): a failure will be told less well",
+        "leases in kube-node-lease (list, watch): a failure will be told less well",
         "kubeconfig /home/me/config lacks networkpolicies (create, get, patch): its pods are not cut off "
         "from the network",
+        "kubeconfig /home/me/config lacks leases in all namespaces (list, watch), pods in all namespaces "
+        "(list): nobody sees whether others use the Pis meanwhile",
     )
 
 
@@ -146,6 +149,15 @@ def test_days_that_are_not_valid_are_refused(given: object) -> None:
     ):
         days_of(given)
 
+
+def of_one(name: str) -> dict[str, Any]:
+    kinds = {"contexts": "context", "clusters": "cluster", "users": "user"}
+    return {"current-context": name} | {many: [{"name": name, one: {}}] for many, one in kinds.items()}
+
+
+# As `kubectl config set-context` leaves it.
+MERGED = of_one("pi-speedup-rbac@bench")
+MERGED["contexts"].append({"name": "work", "context": {}})
 
 PATHS = {
     "usual": ("", "/home/me/.kube/bench.kubeconfig"),
@@ -184,15 +196,48 @@ def test_the_way_to_the_cluster_holds_no_key_and_no_path(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("text", "goes"),
     [
-        ("current-context: pi-speedup-rbac@bench", True),
-        ("current-context: pi-speedup-rbac@other", False),
+        (yaml.safe_dump(of_one("pi-speedup-rbac@bench")), True),
+        (yaml.safe_dump(of_one("pi-speedup-rbac@other")), False),
+        (yaml.safe_dump(MERGED), False),
+        ("current-context: pi-speedup-rbac@bench", False),
         ("current-context: default", False),
         ("a: [", False),
     ],
-    ids=["ours", "of another namespace", "of others", "not a kubeconfig"],
+    ids=[
+        "ours",
+        "of another namespace",
+        "with another cluster",
+        "of nothing",
+        "of others",
+        "not a kubeconfig",
+    ],
 )
 def test_only_our_kubeconfig_is_removed(tmp_path: Path, text: str, goes: bool) -> None:
     path = tmp_path / "config"
     path.write_text(text)
     assert remove_kubeconfig(path, BENCH) is goes
     assert path.exists() is not goes
+
+
+def test_a_kubeconfig_that_cannot_be_removed_says_which_folder_to_look_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config"
+    path.write_text(yaml.safe_dump(of_one("pi-speedup-rbac@bench")))
+
+    def refusing(_path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    # As root, whom no mode of a folder stops.
+    monkeypatch.setattr(Path, "unlink", refusing)
+    with pytest.raises(ProblemError, match=rf"holds a key \[PS-705\]\. Next: ls -ld {tmp_path} shows"):
+        remove_kubeconfig(path, BENCH)
+
+
+def test_a_link_to_our_kubeconfig_stays(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    path.write_text(yaml.safe_dump(of_one("pi-speedup-rbac@bench")))
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    assert not remove_kubeconfig(link, BENCH)
+    assert link.is_symlink() and path.exists()

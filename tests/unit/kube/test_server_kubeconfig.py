@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pi_speedup.kube.errors import KubeError
-from pi_speedup.kube.server import parse_server_kubeconfig
+from pi_speedup.kube.access.errors import KubeError
+from pi_speedup.kube.access.server import parse_server_kubeconfig
 
 SECRET = base64.b64encode(b"-----BEGIN EC PRIVATE KEY-----\nsecret\n").decode()
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"

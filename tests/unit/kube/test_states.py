@@ -9,18 +9,20 @@ import pytest
 import yaml
 
 from pi_speedup.codes import Code
-from pi_speedup.kube.states import (
+from pi_speedup.kube.access.shape import is_controlled_by
+from pi_speedup.kube.follow.states import (
     MEANINGS,
     PATIENCE_SECONDS,
+    event_obstacle,
     has_started,
-    is_controlled_by,
     job_verdict,
     placement_problems,
+    pod_obstacle,
     pod_state,
     pull_cause,
     termination_message,
 )
-from pi_speedup.kube.tracker import Ending, Tracker
+from pi_speedup.kube.follow.tracker import JobEnding, Tracker
 from pi_speedup.problem import Problem
 
 STATES = Path(__file__).parent / "states"
@@ -41,7 +43,7 @@ def track(name: str, expected: int = 3) -> Tracker:
     return tracker
 
 
-def problem_of(ending: Ending | None) -> Problem:
+def problem_of(ending: JobEnding | None) -> Problem:
     assert ending is not None and ending.problem is not None
     return ending.problem
 
@@ -134,6 +136,14 @@ HOPELESS = [
         "benchmark_memory_limit_mib",
         Code.OUT_OF_MEMORY,
     ),
+    (
+        "power_cut",
+        1,
+        11,
+        "pod 0 on pi-2: exit code 255, Unknown: possibly the Pi restarted or lost its power",
+        "check the Pi's power",
+        Code.PI_LOST_DURING_TRIAL,
+    ),
     ("kubelet_refused", 1, 0, "pod 0 on pi-1: OutOfcpu: Pod was rejected", "make room", Code.POD_EVICTED),
     (
         "evicted",
@@ -225,6 +235,14 @@ HOPELESS = [
         Code.POD_NOT_STARTED,
     ),
     (
+        "disk_full",
+        1,
+        31,
+        "pod 0 on pi-1: CreateContainerError: failed to create containerd container",
+        "ssh pi-1 df -h",
+        Code.PI_DISK_FULL,
+    ),
+    (
         "account_not_made_yet",
         1,
         11,
@@ -251,6 +269,98 @@ HOPELESS = [
 ]
 
 
+@pytest.mark.fault(
+    "pod unschedulable: no room",
+    "pod 0: Unschedulable: 0/3 nodes are available: 3 Insufficient cpu. no new claims to "
+    "deallocate, preemption: 0/3 nodes are available: 3 Preemption is not helpful for "
+    "schedu… [PS-511]. Next: make room on the Pis, or let them take pods (kubectl "
+    "uncordon), and run again",
+    kept="trials",
+    row="unschedulable",
+)
+@pytest.mark.fault(
+    "a Pi's power is cut within a trial, and it is back before Kubernetes gives it up",
+    "pod 0 on pi-2: exit code 255, Unknown: possibly the Pi restarted or lost its power [PS-526]. Next: "
+    "check the Pi's power, network and k3s-agent, then run again",
+    kept="trials; measured once more",
+    row="power_cut",
+)
+@pytest.mark.fault("image unknown", row=["image_unknown_first", "image_unknown_backoff"])
+@pytest.mark.fault(
+    "registry not reachable",
+    "pod 0 on pi-1: ErrImagePull: python:3.9: dial tcp 10.0.0.9:443: connect: no route to"
+    " host [PS-501]. Next: check benchmark_image, and that the Pi reaches its registry: "
+    "sudo k3s crictl pull on the Pi",
+    kept="trials",
+    row="registry_unreachable",
+)
+@pytest.mark.fault(
+    "image has no build for this kind of Pi",
+    "pod 0 on pi-1: ErrImagePull: python:3.9: no match for platform in manifest: not "
+    "found [PS-503]. Next: set benchmark_image to one that is built for this kind of Pi; "
+    "its registry's page says for which it is",
+    kept="trials",
+    row="image_for_another_processor",
+)
+@pytest.mark.fault(
+    "registry's rate limit",
+    "pod 0 on pi-1: ErrImagePull: python:3.9: toomanyrequests: You have reached your "
+    "unauthenticated pull rate limit. https://www.docker.com/increase-rate-limit "
+    "[PS-502]. Next: wait an hour, log in to the registry "
+    "(/etc/rancher/k3s/registries.yaml on each Pi), or set benchmark_image to one of "
+    "another registry",
+    kept="trials",
+    row="image_rate_limited",
+)
+@pytest.mark.fault(
+    "image without python3",
+    "pod 0 on pi-1: exit code 128, StartError: OCI runtime create failed: runc create "
+    'failed: unable to start container process: exec: "python3": executable file not '
+    "found in $PATH: unknown [PS-504]. Next: see that the image holds python3 for this "
+    "kind of Pi",
+    kept="trials",
+    row="command_missing",
+)
+@pytest.mark.fault(
+    "container config error",
+    "pod 0 on pi-1: CreateContainerConfigError: container has runAsNonRoot and image will"
+    ' run as root (pod: "pi-speedup-r1-0-abcde_pi-speedup(x)", container: pi-calculator) '
+    "[PS-514]. Next: change the image or the pod's settings as the message says",
+    kept="trials",
+    row="run_as_root_refused",
+)
+@pytest.mark.fault("Pod Security", row="pod_security_forbids")
+@pytest.mark.fault("out of memory in a pod", row="out_of_memory")
+@pytest.mark.fault(
+    "pod evicted",
+    "pod 0 on pi-1: Evicted: The node was low on resource: memory. Threshold quantity: "
+    "100Mi, available: 80Mi [PS-523]. Next: make room on that Pi (kubectl describe node "
+    "says what is used), then run again",
+    kept="trials",
+    row="evicted",
+)
+@pytest.mark.fault(
+    "pod preempted",
+    "pod 0 on pi-1: PreemptionByScheduler: default-scheduler: preempting to accommodate a"
+    " higher priority pod (exit code 143, Error) [PS-523]. Next: make room on that Pi "
+    "(kubectl describe node says what is used), then run again",
+    kept="trials",
+    row="preempted",
+)
+@pytest.mark.fault(
+    "Pi drained",
+    "pod 0 on pi-1: EvictionByEvictionAPI: Eviction API: evicting (exit code 143, Error) "
+    "[PS-525]. Next: someone drained the Pi: kubectl uncordon it, then run again",
+    kept="trials",
+    row="drained",
+)
+@pytest.mark.fault(
+    "pod deleted by another",
+    "pod 0 on pi-1: Deleted: the pod was deleted before it finished (exit code 143, "
+    "Error) [PS-524]. Next: see who removed it (kubectl get events -A), then run again",
+    kept="trials",
+    row="deleted_by_hand",
+)
 @pytest.mark.parametrize(
     ("state", "expected", "seconds", "words", "step", "code"), HOPELESS, ids=[row[0] for row in HOPELESS]
 )
@@ -276,6 +386,7 @@ FLAPPING = [
     "network_not_ready",
     "memory_cgroup_missing",
     "disk_slow",
+    "disk_full",
     "account_not_made_yet",
 ]
 
@@ -315,7 +426,7 @@ def test_no_verdict_while_it_may_still_end_well(state: str) -> None:
 
 
 def test_complete() -> None:
-    assert track("complete").ending(now=0) == Ending("CompletionsReached")
+    assert track("complete").ending(now=0) == JobEnding("CompletionsReached")
 
 
 PASSING = {
@@ -339,6 +450,7 @@ def test_what_passes_by_itself_is_worth_a_second_try(state: str, expected: int, 
     assert ending.passes_by_itself is passes
 
 
+@pytest.mark.fault("node lost while its pod runs")
 def test_a_lost_pi_is_told_with_the_time_of_its_last_word() -> None:
     tracker = track("node_lost_evicted")
     tracker.silent["pi-3"] = "12:03:20"
@@ -380,6 +492,25 @@ PULLS = {
 @pytest.mark.parametrize(("message", "cause"), PULLS.values(), ids=PULLS)
 def test_a_failed_pull_keeps_its_innermost_cause(message: str, cause: str) -> None:
     assert pull_cause(message, "img") == cause
+
+
+NO_ROOM = "mkdir /var/lib/x: no space left on device"
+
+
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "CreateContainerError"])
+def test_a_full_disk_is_told_as_that_whatever_needed_it(reason: str) -> None:
+    pod = load("disk_full")["pods"][0]
+    pod["status"]["containerStatuses"][0]["state"]["waiting"] = {"reason": reason, "message": NO_ROOM}
+    obstacle = pod_obstacle(pod)
+    assert obstacle is not None and obstacle.kind == "disk"
+
+
+@pytest.mark.parametrize("state", ["sandbox_fails", "memory_cgroup_missing"])
+def test_a_full_disk_is_told_as_that_where_only_an_event_tells(state: str) -> None:
+    found = load(state)
+    event = {**found["events"][0], "message": NO_ROOM}
+    obstacle = event_obstacle(event, found["job"]["metadata"]["uid"], found["pods"], 1)
+    assert obstacle is not None and obstacle.kind == "disk"
 
 
 def test_failure_target_is_a_verdict_before_the_last_pod_is_gone() -> None:
@@ -470,6 +601,7 @@ def test_pod_that_vanishes_while_it_runs_ends_the_trial() -> None:
     assert "pod 0 on pi-1" in str(problem_of(tracker.ending(now=3)))
 
 
+@pytest.mark.fault("Job deleted by another")
 def test_deleted_job_ends_the_trial() -> None:
     tracker = track("starting")
     tracker.see_job(tracker.job, at=2, deleted=True)
@@ -478,6 +610,7 @@ def test_deleted_job_ends_the_trial() -> None:
     assert ending.reason == "Deleted"
 
 
+@pytest.mark.fault("Job suspended by another")
 def test_a_job_that_another_suspends_ends_the_trial() -> None:
     tracker = track("exit_1_others_running")
     metadata = {**tracker.job["metadata"], "namespace": "ns"}
@@ -498,3 +631,60 @@ def test_timeout_names_the_pods_that_are_late() -> None:
         "pod 2 on pi-3 running (pi-3 stopped answering at 12:03:20), 1 pods not created"
     )
     assert ending.pod_name == "pi-speedup-r1-2-abcde"
+
+
+@pytest.mark.fault(
+    "private registry over http, K3s",
+    "pod 0 on pi-1: ErrImagePull: registry.home:5000/python:3.9: … server gave HTTP response to HTTPS client "
+    "[PS-501]. Next: tell K3s on each Pi that this registry speaks http: an endpoint http://... under "
+    "mirrors in "
+    "/etc/rancher/k3s/registries.yaml, …",
+    kept="trials",
+    row="a registry over http",
+)
+@pytest.mark.fault(
+    "private registry with an authority of its own, K3s",
+    "pod 0 on pi-1: ErrImagePull: registry.home:5000/python:3.9: … certificate signed by unknown authority "
+    "[PS-501]. Next: name the registry's authority on each Pi: ca_file under configs in "
+    "/etc/rancher/k3s/registries.yaml, …",
+    kept="trials",
+    row="an authority of its own",
+)
+@pytest.mark.parametrize(
+    ("said", "step"),
+    [
+        ("http: server gave HTTP response to HTTPS client", "an endpoint http://... under mirrors in "),
+        (
+            "tls: failed to verify certificate: x509: certificate signed by unknown authority",
+            "ca_file under ",
+        ),
+    ],
+    ids=["a registry over http", "an authority of its own"],
+)
+def test_a_registry_at_home_is_told_to_k3s(said: str, step: str) -> None:
+    image = "registry.home:5000/python:3.9"
+    tried = f'failed to pull and unpack image "{image}": Head "https://registry.home:5000/v2/": {said}'
+    waiting = {"state": {"waiting": {"reason": "ErrImagePull", "message": tried}}}
+    found = pod_obstacle(
+        {
+            "metadata": {"name": "p-0", "annotations": {"batch.kubernetes.io/job-completion-index": "0"}},
+            "spec": {"nodeName": "pi-1", "containers": [{"image": image}]},
+            "status": {"phase": "Pending", "containerStatuses": [waiting]},
+        }
+    )
+    assert found is not None and found.patience_seconds == 0
+    assert step in found.problem.next_step and "/etc/rancher/k3s/registries.yaml" in found.problem.next_step
+
+
+def test_a_webhook_that_does_not_answer_is_named_where_pods_are_not_created() -> None:
+    said = (
+        'Error creating: Internal error occurred: failed calling webhook "validate.policy.example": '
+        "failed to "
+        'call webhook: Post "https://policy.kube-system.svc:443/validate": dial tcp: connect: connection '
+        "refused"
+    )
+    event = {"involvedObject": {"uid": "job"}, "reason": "FailedCreate", "message": said}
+    found = event_obstacle(event, "job", (), expected=3)
+    assert found is not None and found.patience_seconds == 20
+    line = str(found.problem)
+    assert "webhook validate.policy.example does not answer (connection refused) [PS-415]" in line

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pi_speedup.kube.tracker import CONTROLLERS, SCHEDULER, Tracker
+from pi_speedup.kube.follow.tracker import CONTROLLERS, SCHEDULER, Tracker
 from pi_speedup.model.trial import Milestones
 from tests.unit.kube.objects import JOB_UID, a_job, a_pod, an_event
 
@@ -118,3 +118,31 @@ def test_a_job_that_has_ended_is_not_undone_by_an_older_state() -> None:
     tracker.see_job(a_job(3), at=103.0)
     assert tracker.ending(now=104.0) is not None
     assert tracker.ended == 102.0
+
+
+STANDING: dict[str, tuple[list[tuple[int, int, str]], float, list[str]]] = {
+    "one that starts for ever": ([(0, 101, "scheduled")], 132, ["pod 0 on pi-1 starting"]),
+    "one that starts": ([(0, 101, "scheduled")], 130, []),
+    "all compute": ([(0, 101, "running"), (1, 101, "running")], 900, []),
+    "one computes after all others have ended": (
+        [(0, 101, "running"), (1, 102, "running"), (0, 200, "Succeeded")],
+        231,
+        ["pod 1 on pi-2 running"],
+    ),
+    "one has just been left alone": (
+        [(0, 101, "running"), (1, 102, "running"), (0, 200, "Succeeded")],
+        229,
+        [],
+    ),
+    "all have ended": ([(0, 101, "Succeeded"), (1, 102, "Succeeded")], 900, []),
+}
+
+
+@pytest.mark.parametrize(("seen", "now", "standing"), STANDING.values(), ids=STANDING)
+def test_no_pod_is_waited_for_in_silence(
+    seen: list[tuple[int, int, str]], now: float, standing: list[str]
+) -> None:
+    tracker = tracking(expected=2)
+    for index, at, state in seen:
+        tracker.see_pod(a_pod(index, state, pi=f"pi-{index + 1}"), at=at)
+    assert [f"{pod} {pod.phase}" for pod in tracker.standing(now)] == standing

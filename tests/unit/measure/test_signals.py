@@ -12,7 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from pi_speedup.measure.signals import Handover, Interrupts, end_workers_with_this_process
+from pi_speedup.measure.signals import (
+    Handover,
+    Interrupts,
+    end_workers_with_this_process,
+    raise_swallowed_interrupts_again,
+)
 from pi_speedup.problem import Interrupted
 from tests.virtual import await_that
 
@@ -44,7 +49,9 @@ def measure(talk: Talk) -> None:
 
 def main(talk: Talk, inner: Talk) -> None:
     """Be Ansible's main process: hand over, fork, wait."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # Whatever the tests were started with, such as nohup.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     end_workers_with_this_process()
     handover = Handover()
     handover.begin()
@@ -151,6 +158,44 @@ def runs(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+def main_that_is_interrupted_while_it_forks(talk: Talk) -> None:
+    """Stand for Ansible's main process, whose handler is for one signal."""
+    left = 1
+
+    def handler(number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    def interrupt() -> None:
+        nonlocal left
+        if left:
+            left -= 1
+            os.kill(os.getpid(), signal.SIGINT)
+
+    signal.signal(signal.SIGINT, handler)
+    raise_swallowed_interrupts_again()
+    os.register_at_fork(before=interrupt)
+    try:
+        while True:
+            FORK.Process(target=int).start()
+            if not left:
+                time.sleep(60)
+    except KeyboardInterrupt:
+        talk.send("interrupted")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_ctrl_c_at_a_fork_is_not_lost() -> None:
+    talk, theirs = FORK.Pipe()
+    main = FORK.Process(target=main_that_is_interrupted_while_it_forks, args=(theirs,))
+    main.start()
+    try:
+        assert talk.poll(30) and talk.recv() == "interrupted"
+    finally:
+        main.kill()
+        main.join()
 
 
 def test_what_is_held_is_done_whole(ansible: Ansible) -> None:

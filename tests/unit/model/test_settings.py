@@ -57,6 +57,38 @@ REFUSED: dict[str, tuple[str, object, str]] = {
 }
 
 
+@pytest.mark.fault(
+    "setting: text for a number",
+    "benchmark_rounds: 'abc' is not a whole number from 1 to 1,000 [PS-101]. Next: correct it (default: 7)",
+    kept="nothing begun",
+    row="text for a number",
+)
+@pytest.mark.fault(
+    "setting: CPU limit not a number",
+    "benchmark_cpu_limit_cores: nan is not a number from 0.01 to 1 [PS-101]. Next: correct it (default: 1.0)",
+    kept="nothing begun",
+    row="CPU not a number",
+)
+@pytest.mark.fault(
+    "setting: no memory",
+    "benchmark_memory_limit_mib: 0 is not a whole number from 16 to 1,048,576 [PS-101]. "
+    "Next: correct it (default: 128)",
+    kept="nothing begun",
+    row="no memory",
+)
+@pytest.mark.fault(
+    "setting: image that is not a name",
+    "benchmark_image: 'python 3' is not valid [PS-101]. Next: name one as in docker pull, such as python:3.9",
+    kept="nothing begun",
+    row="image with a space",
+)
+@pytest.mark.fault(
+    "setting: unknown runtime",
+    "benchmark_base_runtime: 'rkt' is not docker, podman or process [PS-101]. Next: "
+    "correct it (default: docker)",
+    kept="nothing begun",
+    row="unknown runtime",
+)
 @pytest.mark.parametrize(("name", "value", "words"), REFUSED.values(), ids=REFUSED.keys())
 def test_what_cannot_be_is_one_line_in_the_users_words(name: str, value: object, words: str) -> None:
     with pytest.raises(ProblemError) as refused:
@@ -67,12 +99,24 @@ def test_what_cannot_be_is_one_line_in_the_users_words(name: str, value: object,
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.fault(
+    "setting: any, of a wrong type",
+    "benchmark_rounds: {'x': 1} is not a whole number from 1 to 1,000 [PS-101]. Next: "
+    "correct it (default: 7)",
+    kept="nothing begun",
+    row="rounds",
+)
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_each_setting_refuses_a_value_of_a_wrong_type(name: str) -> None:
     with pytest.raises(ProblemError, match=rf"^benchmark_{name}: \{{'x': 1\}} is not .* \[PS-101\]\. Next: "):
         settings_from({f"benchmark_{name}": {"x": 1}})
 
 
+@pytest.mark.fault(
+    "setting: mistyped",
+    "benchmark_…: not a setting [PS-102]. Next: did you mean benchmark_rounds?",
+    kept="nothing begun",
+)
 def test_a_mistyped_setting_is_not_silently_left_at_its_default() -> None:
     with pytest.raises(
         ProblemError,

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pi_speedup.model.worker import parse_worker_json, parse_worker_output
 from pi_speedup.problem import ProblemError
+from pi_speedup.workload.pi import Pi
 
 WORKER = Path(__file__).parents[3] / "files" / "pi_worker.py"
 WHERE = "pod 2 on pi-3"
@@ -32,7 +32,7 @@ def fixture_log(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_the_real_worker_is_understood(log: str) -> None:
-    report = parse_worker_output(log, WHERE)
+    report = Pi().own(Pi().read(log, WHERE), WHERE)
     assert (report.run_id, report.completion_index, report.engine) == ("r-1", 2, "seed")
     assert (report.samples, report.node) == (2000, "pi-3")
     assert report.streams == ("r001.1.2.0",)
@@ -41,9 +41,17 @@ def test_the_real_worker_is_understood(log: str) -> None:
 
 def test_a_warning_before_the_three_lines_is_left_aside(log: str) -> None:
     noisy = b"DeprecationWarning: \xff\n" + log.encode()
-    assert parse_worker_output(noisy, WHERE) == parse_worker_output(log, WHERE)
+    assert Pi().read(noisy, WHERE) == Pi().read(log, WHERE)
 
 
+@pytest.mark.fault("log cut within a line", row="cut before the end mark")
+@pytest.mark.fault(
+    "two results in one log",
+    "pod 2 on pi-3: 2 end marks, so more than one worker wrote it [PS-541]. Next: read its log",
+    kept="trials",
+    row="two workers in one log",
+)
+@pytest.mark.fault("forged result: of another trial", row="a digit changed")
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -71,7 +79,7 @@ def test_a_damaged_log_is_refused_and_the_pod_named(
     log: str, damage: Callable[[str], str], message: str
 ) -> None:
     with pytest.raises(ProblemError, match=message) as caught:
-        parse_worker_output(damage(log), WHERE)
+        Pi().read(damage(log), WHERE)
     assert caught.value.problem.subject == WHERE
     assert "\n" not in str(caught.value)
 
@@ -80,7 +88,7 @@ def test_the_checksum_alone_does_not_make_it_right() -> None:
     line = "{}"
     digest = hashlib.sha256(line.encode()).hexdigest()
     with pytest.raises(ProblemError, match="schema_version"):
-        parse_worker_output(f"{line}\nPI-WORKER-END sha256={digest}\n", WHERE)
+        Pi().read(f"{line}\nPI-WORKER-END sha256={digest}\n", WHERE)
 
 
 PROCESS: list[tuple[dict[str, Any], str]] = [
@@ -114,6 +122,13 @@ SHARED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+@pytest.mark.fault(
+    "result that is negative",
+    "pod 2 on pi-3: processes.0.duration_seconds is -1.5: Input should be greater than 0 "
+    "[PS-541]. Next: ansible-playbook … -e benchmark_run_id=…",
+    kept="trials, and the other pods' results",
+    row="-{'duration_seconds': -1.5}-",
+)
 @pytest.mark.parametrize(
     ("level", "change", "message"),
     [*(("process", *row) for row in PROCESS), *(("shared", *row) for row in SHARED)],
@@ -122,12 +137,15 @@ SHARED: list[tuple[dict[str, Any], str]] = [
 def test_a_wrong_field_is_refused(log: str, level: str, change: dict[str, Any], message: str) -> None:
     data = json.loads(log.splitlines()[1])
     (data["processes"][0] if level == "process" else data).update(change)
+    line = json.dumps(data)
     with pytest.raises(ProblemError, match=message) as caught:
-        parse_worker_json(json.dumps(data), WHERE)
+        Pi().read_message(line, WHERE)
     assert "\n" not in str(caught.value)
+    with pytest.raises(ProblemError, match=message):
+        Pi().read(f"{line}\nPI-WORKER-END sha256={hashlib.sha256(line.encode()).hexdigest()}\n", WHERE)
 
 
 def test_a_report_is_frozen(log: str) -> None:
-    report = parse_worker_output(log, WHERE)
+    report = Pi().read(log, WHERE)
     with pytest.raises(ValidationError):
         report.node = "pi-9"  # type: ignore[misc]

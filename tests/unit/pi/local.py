@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,15 +43,25 @@ if verb == "run":
         [sys.executable, *arguments], env={"PATH": os.environ["PATH"]}, start_new_session=True
     )
     file = containers / name
-    file.write_text(json.dumps({"id": f"{container.pid:012x}", "pid": container.pid}))
+    labels = [word.removeprefix("--label=") for word in words if word.startswith("--label=")]
+    about = {"id": f"{container.pid:012x}", "pid": container.pid, "labels": labels}
+    file.write_text(json.dumps(about))
     signal.signal(signal.SIGTERM, lambda *_: container.send_signal(signal.SIGTERM))
     rc = container.wait()
     file.unlink(missing_ok=True)
     sys.exit(rc if rc >= 0 else 128 - rc)
 found = {path.name: json.loads(path.read_text()) for path in containers.iterdir()}
 if verb == "ps":
+    wanted = {word.removeprefix("--filter=label=") for word in words if word.startswith("--filter=label=")}
     for name, container in found.items():
-        print(container["id"], name)
+        if wanted <= set(container["labels"]):
+            print(container["id"], *([] if "--quiet" in words else [name]))
+elif verb == "container":
+    for name, container in found.items():
+        if container["id"] in words:
+            labels = dict(label.split("=", 1) for label in container["labels"])
+            asked = [part.split('"')[1] for part in words[words.index("--format") + 1].split("{{index")[1:]]
+            print(container["id"], f"/{name}", *(labels.get(label, "") for label in asked))
 elif verb == "rm":
     for name, container in found.items():
         if name in words or container["id"] in words:
@@ -57,8 +71,24 @@ elif verb == "rm":
                 pass
             (containers / name).unlink(missing_ok=True)
 elif verb == "inspect":
-    print(json.dumps({"Id": "sha256:1", "RepoDigests": ["python@sha256:2"]}))
+    print(json.dumps([{"Id": "sha256:1", "RepoDigests": ["python@sha256:2"]}], indent=4))
 """
+
+
+@functools.cache
+def _without_runtimes() -> str:
+    """Return a folder with links to all programs of this machine but its container runtimes.
+
+    So that a Pi without podman is one on every machine that runs the tests.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="pi-speedup-programs."))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for place in (Path(sys.executable).parent, *map(Path, os.get_exec_path())):
+        for program in place.iterdir() if place.is_dir() else ():
+            link = folder / program.name
+            if program.name not in ("docker", "podman") and not link.is_symlink():
+                link.symlink_to(program)
+    return str(folder)
 
 
 @dataclass
@@ -73,13 +103,14 @@ class LocalShell:
     def run(self, command: str, stdin: bytes = b"") -> ShellOutcome:
         """Run the script, or leave it alone where `meanwhile` interrupts."""
         self.ran.append(command)
-        path = f"{self.folder}:{os.path.dirname(sys.executable)}:{os.environ['PATH']}"  # noqa: PTH120
+        path = f"{self.folder}:{_without_runtimes()}"
         process = subprocess.Popen(
             ["/bin/sh", "-c", command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={"PATH": path, "LC_ALL": "C"},
+            # The script too, as sshd has it where a login's command is forced.
+            env={"PATH": path, "LC_ALL": "C", "SSH_ORIGINAL_COMMAND": command},
             start_new_session=True,
         )
         meanwhile, self.meanwhile = self.meanwhile, None
@@ -117,17 +148,31 @@ class FakeDocker:
         """The names of the containers there are."""
         return {path.name for path in (self.folder / "containers").iterdir()}
 
+    def left(self, name: str, owner: str | None) -> subprocess.Popen[bytes]:
+        """Return what runs in a container with our label, and an owner if given, left by a killed run."""
+        process = subprocess.Popen(["sleep", "600"])
+        labels = ["app.kubernetes.io/managed-by=pi-speedup", "pi-speedup/namespace=team-a"]
+        labels += [f"pi-speedup/owner={owner}"] if owner else []
+        about = {"id": f"{process.pid:012x}", "pid": process.pid, "labels": labels}
+        (self.folder / "containers" / name).write_text(json.dumps(about))
+        return process
+
     @property
     def calls(self) -> list[list[str]]:
         """Each command's words."""
         return [json.loads(line) for line in (self.folder / "calls").read_text().splitlines()]
 
 
-def processes_with(words: str) -> Iterator[int]:
-    """Yield the ids of the processes whose command line holds these words; zombies have none."""
+def processes_with(words: str, of: LocalShell | None = None) -> Iterator[int]:
+    """Yield the ids of the processes whose command line holds these words; zombies have none.
+
+    Of a shell's only, where one is given: tests beside this one start workers with the same words.
+    """
+    search_path = f"PATH={of.folder}:".encode() if of else b""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if words in (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"):
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            if words in command and search_path in (folder / "environ").read_bytes():
                 yield int(folder.name)
         except OSError:
             continue

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,14 +19,21 @@ import pytest
 from pi_speedup.codes import Code
 from pi_speedup.model.plan import Plan, Slot
 from pi_speedup.pi import base
-from pi_speedup.pi.base import BaseDriver, clean, prepare, read_run
+from pi_speedup.pi.base import BaseDriver, Cleaned, clean, prepare, read_run
+from pi_speedup.pi.runtime import Case
 from pi_speedup.pi.shell import ShellOutcome
 from pi_speedup.problem import Interrupted, Problem, ProblemError
+from pi_speedup.workload.pi import Pi
 from tests.unit.pi.local import FakeDocker, LocalShell, processes_with
 from tests.unit.plan.factory import plan
 
 WORKER = (Path(__file__).parents[3] / "files" / "pi_worker.py").read_text()
 ENDLESS = 10**12
+# They look for processes on the whole machine, so one worker runs them all.
+pytestmark = pytest.mark.xdist_group("base cases")
+
+# Of this process: another one that runs the same tests ends what is its own.
+OWNER, OTHER = str(uuid.uuid4()), str(uuid.uuid4())
 DAEMON_DOWN = (
     "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
 )
@@ -53,7 +62,7 @@ def slot(of: Plan, cell: str = "alone") -> Slot:
 
 def driver(shell: Any, of: Plan, told: list[str] | None = None, program: str = WORKER) -> BaseDriver:
     return BaseDriver(
-        shell, "pi-1", of, program, ["python@sha256:2"], (told if told is not None else []).append
+        shell, "pi-1", of, program, ["python@sha256:2"], OWNER, (told if told is not None else []).append
     )
 
 
@@ -73,12 +82,13 @@ def test_a_good_trial(shell: LocalShell, tmp_path: Path, runtime: str, processes
     assert (trial.outcome, trial.problem, len(shell.ran)) == ("ok", None, 1)
     (worker,) = trial.workers
     assert worker.report is not None and trial.wall_seconds is not None
-    assert worker.report.streams == tuple(f"{slot(of).name}.1.0.{number}" for number in range(processes))
-    assert worker.report.samples == processes * 20_000
+    told = Pi().own(worker.report, "pi-1")
+    assert told.streams == tuple(f"{slot(of).name}.1.0.{number}" for number in range(processes))
+    assert told.samples == processes * 20_000
     marks = worker.milestones
     assert marks.created is not None and marks.started is not None and marks.finished is not None
     assert marks.created < marks.started < marks.finished < trial.wall_seconds <= trial.spent_seconds
-    assert worker.name == f"pi-speedup-x-{slot(of).name}.1"
+    assert worker.name == f"pi-speedup-pi-speedup.x-{slot(of).name}.1"
     assert set(measured.logs) == {worker.name}
     assert "PI-WORKER-END" in str(measured.logs[worker.name])
 
@@ -109,15 +119,22 @@ def test_a_container_has_the_limits_of_a_pod(shell: LocalShell, docker: FakeDock
         "--user=65534:65534",
         "--label=app.kubernetes.io/managed-by=pi-speedup",
         "--label=pi-speedup/run-id=x",
-        f"--name=pi-speedup-x-{slot(of).name}.1",
+        "--label=pi-speedup/namespace=pi-speedup",
+        f"--label=pi-speedup/owner={OWNER}",
+        f"--name=pi-speedup-pi-speedup.x-{slot(of).name}.1",
     } <= set(words)
     assert docker.containers == set()
+
+
+def test_the_same_run_in_two_namespaces_has_two_names(tmp_path: Path) -> None:
+    plans = [a_plan(tmp_path, namespace=namespace) for namespace in ("a", "b", "b-x")]
+    assert len({Case("pi-1", of, slot(of), 1, OWNER).name for of in plans}) == 3
 
 
 def test_one_pi_alone_draws_the_samples_of_all(shell: LocalShell, tmp_path: Path) -> None:
     of = a_plan(tmp_path)
     (worker,) = driver(shell, of).run(slot(of, "alone-long"), 1).trial.workers
-    assert worker.report is not None and worker.report.samples == 60_000
+    assert worker.report is not None and Pi().own(worker.report, "pi-1").samples == 60_000
 
 
 # What is set or said, words of the problem's line.
@@ -136,7 +153,17 @@ FAILURES: dict[str, tuple[dict[str, Any], str, str]] = {
     "another run's result": (
         {},
         WORKER.replace('return "{}.{}".format(options', 'return "{}.x{}".format(options'),
-        "is of another trial (streams",
+        "is of another trial (streams: r",
+    ),
+    "another engine's result": (
+        {},
+        WORKER.replace('"engine": options.engine', '"engine": "numpy"'),
+        "is of another trial (engine: numpy instead of seed) [PS-542]",
+    ),
+    "another Pi's result": (
+        {},
+        WORKER.replace('"node": options.node', '"node": "nas"'),
+        "is of another trial (Pi: nas instead of pi-1) [PS-542]",
     ),
     "a flood": (
         {"samples_per_process": ENDLESS},
@@ -147,6 +174,20 @@ FAILURES: dict[str, tuple[dict[str, Any], str, str]] = {
 }
 
 
+@pytest.mark.fault(
+    "base case killed",
+    "pi-1: the base case was killed, most likely for want of memory [PS-522]. Next: raise"
+    " benchmark_memory_limit_mib, or see what else uses memory there",
+    kept="trials",
+    row="killed",
+)
+@pytest.mark.fault(
+    "base case that does not end",
+    "pi-1: the base case took longer than 1 s and was stopped [PS-531]. Next: lower "
+    "benchmark_samples_per_process or raise benchmark_timeout_seconds",
+    kept="trials",
+    row="takes too long",
+)
 @pytest.mark.parametrize(("settings", "program", "words"), FAILURES.values(), ids=FAILURES)
 def test_a_failure_is_one_line_and_its_log_is_kept(
     shell: LocalShell, tmp_path: Path, settings: dict[str, Any], program: str, words: str
@@ -160,7 +201,7 @@ def test_a_failure_is_one_line_and_its_log_is_kept(
     (log,) = measured.logs.values()
     assert len(log) <= 65536
     assert [worker.report for worker in trial.workers] == [None]
-    assert not list(processes_with(f"--stream={slot(of).name}.1 --samples={of.settings.samples_per_process}"))
+    assert not list(processes_with(f"--stream={slot(of).name}.1 ", shell))
 
 
 def test_docker_s_words_are_read(shell: LocalShell, docker: FakeDocker, tmp_path: Path) -> None:
@@ -200,7 +241,7 @@ def test_an_answer_that_breaks_off_may_pass() -> None:
 
 def test_what_could_not_be_ended_is_ended_before_the_next_trial(shell: LocalShell, tmp_path: Path) -> None:
     of = a_plan(tmp_path)
-    left = running(of, tmp_path)
+    left = running()
     told: list[str] = []
     cases = driver(Broken(shell, 4), of, told)
     for attempt in (1, 2):
@@ -212,9 +253,9 @@ def test_what_could_not_be_ended_is_ended_before_the_next_trial(shell: LocalShel
     assert left.wait() == -signal.SIGTERM
 
 
-def running(of: Plan, tmp_path: Path) -> subprocess.Popen[bytes]:
-    """A process that carries the mark of this plan's base cases."""
-    name, _, value = base._mark(of.settings).partition("=")
+def running(owner: str = OWNER) -> subprocess.Popen[bytes]:
+    """A process that carries the mark of an owner's base cases."""
+    name, _, value = base._mark(owner).partition("=")
     words = [sys.executable, "-c", "print('up', flush=True); import time; time.sleep(600)"]
     process = subprocess.Popen(words, env={name: value}, stdout=subprocess.PIPE)
     assert process.stdout is not None and process.stdout.readline() == b"up\n"
@@ -231,13 +272,13 @@ def test_an_interruption_ends_it(
 
     def interrupt() -> None:
         if not at_once:
-            awaited(lambda: len(list(processes_with(worker))) >= 3)
+            awaited(lambda: len(list(processes_with(worker, shell))) >= 3)
         raise Interrupted("Ctrl-C")
 
     shell.meanwhile = interrupt
     with pytest.raises(Interrupted):
         driver(shell, of).run(slot(of), 1)
-    awaited(lambda: not list(processes_with(worker)))
+    awaited(lambda: not list(processes_with(worker, shell)))
     assert docker.containers == set()
 
 
@@ -321,7 +362,7 @@ def test_moments_outside_of_the_command_are_not_told(seconds: float, told: float
 
 def test_preparing_takes_one_exchange(shell: LocalShell, docker: FakeDocker, tmp_path: Path) -> None:
     told: list[str] = []
-    prepared = prepare(shell, "pi-1", a_plan(tmp_path, "docker").settings, told.append)
+    prepared = prepare(shell, "pi-1", a_plan(tmp_path, "docker").settings, [OWNER], told.append)
     assert prepared.image_ids == ("python@sha256:2", "sha256:1")
     assert (prepared.removed, told, len(shell.ran)) == ((), [], 1)
 
@@ -329,7 +370,7 @@ def test_preparing_takes_one_exchange(shell: LocalShell, docker: FakeDocker, tmp
 def test_a_missing_image_is_pulled(shell: LocalShell, docker: FakeDocker, tmp_path: Path) -> None:
     docker.says({"inspect": [(1, "Error: No such image: python:3.9")]})
     told: list[str] = []
-    prepared = prepare(shell, "pi-1", a_plan(tmp_path, "docker").settings, told.append)
+    prepared = prepare(shell, "pi-1", a_plan(tmp_path, "docker").settings, [OWNER], told.append)
     assert prepared.image_ids == ("python@sha256:2", "sha256:1")
     assert told == ["pi-1: docker pulls python:3.9"]
     assert ["pull", "--quiet", "python:3.9"] in docker.calls
@@ -368,41 +409,92 @@ def test_a_pi_that_cannot_be_made_ready(
 ) -> None:
     docker.says(says)
     with pytest.raises(ProblemError) as caught:
-        prepare(shell, "pi-1", a_plan(tmp_path, **{"runtime": "docker", **settings}).settings, print)
+        prepare(shell, "pi-1", a_plan(tmp_path, **{"runtime": "docker", **settings}).settings, [OWNER], print)
     assert words in str(caught.value) and str(caught.value).startswith("pi-1: ")
     assert ". Next: " in str(caught.value)
 
 
+# Whose they are; who of those that are known to have started something cleans up.
+LEFT: dict[str, tuple[tuple[str | None, ...], tuple[str, ...]]] = {
+    "ours and another's": ((OWNER, OTHER), (OWNER,)),
+    "of an owner that is gone, and that a run of ours knew": ((OTHER,), (OWNER, OTHER)),
+    "one that says nothing of its owner": ((None, OWNER), (OWNER,)),
+    "no owner is known": ((OWNER, OTHER, None), ()),
+    "an owner that is no uid": ((OWNER, ""), ("", "x")),
+}
+
+
+@pytest.mark.fault(
+    "a container with our label and another's owner on the Pi that works alone",
+    "survived",
+    kept="all; the container stays, and a line names it and its namespace",
+    row="ours and another's-clean",
+)
 @pytest.mark.parametrize("how", ["clean", "prepare"])
-def test_what_a_killed_run_left_is_removed_and_told(
-    shell: LocalShell, docker: FakeDocker, tmp_path: Path, how: str
+@pytest.mark.parametrize(("whose", "owners"), LEFT.values(), ids=LEFT)
+def test_what_a_killed_run_left_is_removed_and_another_s_stays(
+    shell: LocalShell,
+    docker: FakeDocker,
+    tmp_path: Path,
+    whose: tuple[str | None, ...],
+    owners: tuple[str, ...],
+    how: str,
 ) -> None:
-    of = a_plan(tmp_path, "docker", base_python=f"python-of-{tmp_path}")
-    process = running(of, tmp_path)
-    other = running(a_plan(tmp_path, base_python="another"), tmp_path)
-    container = subprocess.Popen(["sleep", "600"])
-    (docker.folder / "containers" / "pi-speedup-old-r001-00-alone.1").write_text(
-        f'{{"id": "{container.pid:012x}", "pid": {container.pid}}}'
-    )
+    of = a_plan(tmp_path, "docker")
+    left = {owner: (running(owner or "others"), docker.left(f"of-{owner}", owner)) for owner in whose}
+    told: list[str] = []
     if how == "clean":
-        removed = clean(shell, "pi-1", of.settings)
+        cleaned = clean(shell, "pi-1", of.settings, owners)
+        removed, told = cleaned.removed, list(cleaned.left)
     else:
-        removed = prepare(shell, "pi-1", of.settings, print).removed
-    assert removed == (f"process {process.pid}", "container pi-speedup-old-r001-00-alone.1")
-    assert (process.wait(), container.wait()) == (-signal.SIGTERM, -signal.SIGKILL)
-    assert other.poll() is None
-    other.kill()
-    other.wait()
-    assert clean(shell, "pi-1", of.settings) == ()
+        removed = prepare(shell, "pi-1", of.settings, owners, told.append).removed
+    ours = [owner for owner in whose if owner and owner in owners]
+    stay = [owner for owner in whose if owner not in ours]
+    assert set(removed) == {
+        *(f"process {left[owner][0].pid}" for owner in ours),
+        *(f"container of-{owner}" for owner in ours),
+    }
+    for name in ours:
+        assert [each.wait() for each in left[name]] == [-signal.SIGTERM, -signal.SIGKILL]
+    for stays in stay:
+        assert [each.poll() for each in left[stays]] == [None, None]
+    assert docker.containers == {f"of-{owner}" for owner in stay}
+    assert sorted(told) == sorted(
+        f"pi-1: container of-{owner} has our label and another owner, in namespace team-a: it stays. "
+        f"If nobody measures there: ssh pi-1 docker rm --force {left[owner][1].pid:012x}"
+        for owner in stay
+    )
+    for each in (each for stays in stay for each in left[stays]):
+        each.kill()
+        each.wait()
+
+
+def test_what_another_runs_on_the_pi_outlives_an_interruption(
+    shell: LocalShell, docker: FakeDocker, tmp_path: Path
+) -> None:
+    """The end of a base case ends its owner's containers, whatever names others have given to theirs."""
+    of = a_plan(tmp_path, "docker", samples_per_process=ENDLESS)
+    theirs = docker.left("theirs", OTHER)
+
+    def interrupt() -> None:
+        awaited(lambda: len(docker.containers) == 2)
+        raise Interrupted("Ctrl-C")
+
+    shell.meanwhile = interrupt
+    with pytest.raises(Interrupted):
+        driver(shell, of).run(slot(of), 1)
+    assert docker.containers == {"theirs"} and theirs.poll() is None
+    theirs.kill()
+    theirs.wait()
 
 
 def test_a_process_that_is_deaf_to_sigterm_is_killed(shell: LocalShell, tmp_path: Path) -> None:
     of = a_plan(tmp_path)
-    name, _, value = base._mark(of.settings).partition("=")
+    name, _, value = base._mark(OWNER).partition("=")
     deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
     process = subprocess.Popen([sys.executable, "-c", deaf], env={name: value}, stdout=subprocess.PIPE)
     assert process.stdout is not None and process.stdout.readline() == b"up\n"
-    assert clean(shell, "pi-1", of.settings) == (f"process {process.pid}",)
+    assert clean(shell, "pi-1", of.settings, [OWNER]).removed == (f"process {process.pid}",)
     assert process.wait() == -signal.SIGKILL
 
 
@@ -416,9 +508,10 @@ def test_a_pi_without_a_usable_runtime_is_clean(
 ) -> None:
     docker.says(says or {})
     of = a_plan(tmp_path, "docker" if says else "podman")
-    assert clean(LocalShell(docker.folder), "pi-1", of.settings) == ()
+    assert clean(LocalShell(docker.folder), "pi-1", of.settings, [OWNER]) == Cleaned((), ())
 
 
+@pytest.mark.fault("docker hangs", row="hangs")
 @pytest.mark.parametrize(
     ("rc", "said", "problem"),
     [
@@ -432,11 +525,13 @@ def test_a_pi_without_a_usable_runtime_is_clean(
 def test_a_container_that_is_not_removed(
     shell: LocalShell, docker: FakeDocker, tmp_path: Path, rc: int, said: str, problem: str | None
 ) -> None:
-    (docker.folder / "containers" / "old").write_text('{"id": "0123456789ab", "pid": 0}')
+    labels = ["app.kubernetes.io/managed-by=pi-speedup", f"pi-speedup/owner={OWNER}"]
+    about = {"id": "0123456789ab", "pid": 0, "labels": labels}
+    (docker.folder / "containers" / "old").write_text(json.dumps(about))
     docker.says({"rm": (rc, said)})
     of = a_plan(tmp_path, "docker")
     if problem is None:
-        assert clean(shell, "pi-1", of.settings) == ("container old",)
+        assert clean(shell, "pi-1", of.settings, [OWNER]).removed == ("container old",)
     else:
         with pytest.raises(ProblemError, match=problem):
-            clean(shell, "pi-1", of.settings)
+            clean(shell, "pi-1", of.settings, [OWNER])

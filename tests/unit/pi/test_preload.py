@@ -7,14 +7,17 @@ import io
 import json
 import re
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pi_speedup.pi.preload import Archive, Target, full_name, preload, read_archive
 from pi_speedup.pi.shell import ShellOutcome
 from pi_speedup.problem import ProblemError
+from pi_speedup.setup.preload import Archive, Target, full_name, preload, read_archive, remove
+from tests.look_alikes import seen
+from tests.unit.pi.local import LocalShell
 
 IMAGE = "python:3.9"
 CONFIG = json.dumps({"architecture": "arm64", "rootfs": {"diff_ids": ["sha256:aa"]}}).encode()
@@ -115,7 +118,11 @@ class Pi:
 LISTED = ("images ls", 0, f"REF TYPE DIGEST\n{IMAGE} x sha256:{'1' * 64}")
 OURS = ("content get", 0, json.dumps({"config": {"digest": DIGEST}}))
 OTHER = ("content get", 0, json.dumps({"config": {"digest": f"sha256:{'2' * 64}"}}))
-INSPECTED = ("image inspect", 0, json.dumps({"Id": DIGEST.removeprefix("sha256:"), "RootFS": {"Layers": []}}))
+INSPECTED = (
+    "image inspect",
+    0,
+    json.dumps([{"Id": DIGEST.removeprefix("sha256:"), "RootFS": {"Layers": []}}]),
+)
 
 
 def done(*answers: tuple[str, int, str], runtime: str = "docker") -> tuple[bool, str, int]:
@@ -127,7 +134,7 @@ def done(*answers: tuple[str, int, str], runtime: str = "docker") -> tuple[bool,
         sent.append("x")
         return "/home/pi/x.tar"
 
-    archive = Archive(Path("image.tar"), IMAGE, DIGEST, ("sha256:aa",), "f" * 64)
+    archive = Archive(path="image.tar", image=IMAGE, digest=DIGEST, layers=("sha256:aa",), sha256="f" * 64)
     target = Target("pi-1", "/images", ["k3s", "ctr"], runtime, root=pi, user=pi)
     changed, line = preload(archive, target, upload)
     return changed, line, len(sent)
@@ -178,7 +185,13 @@ FAILS: dict[str, tuple[list[tuple[str, int, str]], str]] = {
         "containerd has nothing as python:3.9, and the archive ",
     ),
     "docker has another": (
-        [("image inspect", 0, json.dumps({"Id": f"sha256:{'4' * 64}", "RootFS": {"Layers": ["sha256:bb"]}}))],
+        [
+            (
+                "image inspect",
+                0,
+                json.dumps([{"Id": f"sha256:{'4' * 64}", "RootFS": {"Layers": ["sha256:bb"]}}]),
+            )
+        ],
         f"docker has sha256:{'4' * 12} as python:3.9, and the archive ",
     ),
     "docker has none": (
@@ -199,6 +212,84 @@ def test_dockers_containerd_store_is_told_by_the_layers() -> None:
     inspected = (
         "image inspect",
         0,
-        json.dumps({"Id": f"sha256:{'4' * 64}", "RootFS": {"Layers": ["sha256:aa"]}}),
+        json.dumps([{"Id": f"sha256:{'4' * 64}", "RootFS": {"Layers": ["sha256:aa"]}}]),
     )
     assert done(LISTED, OURS, inspected)[0]
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """K3s's folder for images, on a Pi where K3s does not run yet."""
+    return tmp_path / "images"
+
+
+def to_this_machine(folder: Path) -> Target:
+    here = LocalShell(folder.parent)
+    return Target("pi-1", str(folder), ["no-k3s"], "", root=here, user=here)
+
+
+def put_there(folder: Path, content: bytes) -> None:
+    sent = folder.parent / "sent.tar"
+    sent.write_bytes(content)
+    archive = Archive(
+        path=str(sent), image=IMAGE, digest=DIGEST, layers=(), sha256=hashlib.sha256(content).hexdigest()
+    )
+    preload(archive, to_this_machine(folder), lambda: str(sent))
+
+
+def test_what_was_put_there_is_replaced_and_removed(images: Path) -> None:
+    for content in (b"one", b"two"):
+        put_there(images, content)
+        assert (images / "pi-speedup.tar").read_bytes() == content
+    assert remove(to_this_machine(images))
+    assert list(images.iterdir()) == []
+    assert not remove(to_this_machine(images))
+
+
+def test_what_broke_off_is_ours_too(images: Path) -> None:
+    put_there(images, b"one")
+    record = images / ".pi-speedup.tar.sha256"
+    # Before the next one was in its place: the record tells of both.
+    record.write_text(record.read_text() + hashlib.sha256(b"two").hexdigest() + "\n")
+    (images / "pi-speedup.tar.partial").write_bytes(b"tw")
+    put_there(images, b"two")
+    (images / "pi-speedup.tar").unlink()
+    (images / "pi-speedup.tar.partial").write_bytes(b"tw")
+    assert not remove(to_this_machine(images))
+    assert list(images.iterdir()) == []
+
+
+OF_OTHERS: dict[str, Callable[[Path], object]] = {
+    "a file": lambda path: path.write_bytes(b"mine"),
+    "a link": lambda path: path.symlink_to("airgap.tar"),
+    "a link to nowhere": lambda path: path.symlink_to("nowhere"),
+    "a folder": Path.mkdir,
+    "a part": lambda path: path.with_name(f"{path.name}.partial").write_bytes(b"mine"),
+}
+
+
+@pytest.mark.fault(
+    "an archive of others in K3s's folder for images",
+    "pi-1: …/pi-speedup.tar is there already, and preload.yml did not put it there [PS-704]. "
+    "Next: ssh pi-1 sudo mv …; then run ansible-playbook preload.yml again",
+    kept="theirs",
+    row="a file",
+)
+@pytest.mark.parametrize("put", OF_OTHERS.values(), ids=OF_OTHERS)
+def test_an_archive_of_others_stays(images: Path, put: Callable[[Path], object]) -> None:
+    images.mkdir()
+    (images / "airgap.tar").write_bytes(b"mine")
+    put(images / "pi-speedup.tar")
+    before = seen(images)
+    with pytest.raises(ProblemError, match=r"tar is there already, .*\[PS-704\]\. Next: ssh pi-1 sudo mv "):
+        put_there(images, b"one")
+    assert not remove(to_this_machine(images))
+    assert seen(images) == before
+
+
+def test_one_that_was_changed_since_stays(images: Path) -> None:
+    put_there(images, b"one")
+    (images / "pi-speedup.tar").write_bytes(b"mine")
+    before = seen(images)
+    assert not remove(to_this_machine(images))
+    assert seen(images) == before

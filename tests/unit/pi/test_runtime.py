@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -14,10 +15,12 @@ from pi_speedup.pi.runtime import (
     pull_problem,
     removal_problem,
     run_problem,
-    use_problem,
+    runtime_problem,
 )
 from pi_speedup.pi.shell import Outcome
 
+# Said by podman 4.3.1 of Debian 12.
+RECORDED = Path(__file__).parent / "podman-4.3"
 SETTINGS = Settings(timeout_seconds=60)
 NAMES = {"pi": "pi-1", "runtime": "docker", "image": "python:3.9"}
 # The runtimes' own words, by the version that says them.
@@ -118,8 +121,8 @@ FAILURES: dict[str, tuple[int, float, str, str]] = {
     "podman may not limit": (
         126,
         1.5,
-        "Error: OCI runtime error: crun: requested cgroup controller `cpu` is not available",
-        "can't limit CPU or memory",
+        "Error: OCI runtime error: crun: the requested cgroup controller `cpu` is not available",
+        "Delegate=cpu memory pids",
     ),
     "worker fails": (1, 1.5, "a\nMemoryError\n", "exit code 1 (MemoryError)"),
     "something new": (
@@ -137,6 +140,14 @@ FAILURES: dict[str, tuple[int, float, str, str]] = {
         "4 CPUs available.",
         "lower benchmark_processes_per_pi",
     ),
+    "no CPU quota in the kernel": (
+        125,
+        1.5,
+        "docker: Error response from daemon: NanoCPUs can not be set, as your kernel does not support "
+        "CPU CFS "
+        "scheduler or the cgroup is not mounted.",
+        "can't limit the CPU there",
+    ),
     **{
         f"daemon down, {version}": (125, 1.5, f"docker: {said}", "systemctl start docker")
         for version, said in DAEMON_DOWN.items()
@@ -148,6 +159,16 @@ FAILURES: dict[str, tuple[int, float, str, str]] = {
 }
 
 
+@pytest.mark.fault(
+    "kernel without CPU quota",
+    "pi-1: docker can't limit the CPU there: the kernel has no CPU quota, or its cgroup is not there "
+    "(NanoCPUs "
+    "can not be set …) [PS-606]. Next: boot a kernel with CONFIG_CFS_BANDWIDTH, as Raspberry Pi OS has "
+    "it; or "
+    "set benchmark_base_runtime: process",
+    kept="trials",
+    row="no CPU quota in the kernel",
+)
 @pytest.mark.parametrize(("rc", "seconds", "said", "words"), FAILURES.values(), ids=FAILURES)
 def test_each_failure_is_one_line_with_the_next_step(rc: int, seconds: float, said: str, words: str) -> None:
     found = run_problem(Outcome(rc, said), pi="pi-1", settings=SETTINGS, seconds=seconds)
@@ -168,24 +189,24 @@ def test_what_a_process_says_is_not_docker_s() -> None:
     assert "exit code 1 (OSError: [Errno 28] No space left on device)" in str(found)
 
 
-def described(**image: object) -> Outcome:
+def told(**image: object) -> Outcome:
     """The outcome of an inspection that found an image."""
-    return Outcome(0, f"Emulate Docker CLI using podman.\n{json.dumps(image)}")
+    return Outcome(0, f"Emulate Docker CLI using podman.\n{json.dumps([image], indent=5)}")
 
 
 @pytest.mark.parametrize(
     ("inspected", "ids"),
     [
-        (described(Id="sha256:1", RepoDigests=["python@sha256:2"]), ("python@sha256:2", "sha256:1")),
-        (described(Id="sha256:1", RepoDigests=[]), ("sha256:1",)),
-        (described(Id="sha256:1"), ("sha256:1",)),
-        (described(Id="sha256:2", RepoDigests=["python@sha256:2"]), ("python@sha256:2",)),
+        (told(Id="sha256:1", RepoDigests=["python@sha256:2"]), ("python@sha256:2", "sha256:1")),
+        (told(Id="sha256:1", RepoDigests=[]), ("sha256:1",)),
+        (told(Id="sha256:1"), ("sha256:1",)),
+        (told(Id="sha256:2", RepoDigests=["python@sha256:2"]), ("python@sha256:2",)),
         (
-            described(Id="sha256:2", RepoDigests=[], Descriptor={"digest": "sha256:2"}),
+            told(Id="sha256:2", RepoDigests=[], Descriptor={"digest": "sha256:2"}),
             ("python:3.9@sha256:2",),
         ),
         (
-            described(Id="1", Digest="sha256:2", RepoDigests=["a@sha256:2", "a@sha256:3"]),
+            told(Id="1", Digest="sha256:2", RepoDigests=["a@sha256:2", "a@sha256:3"]),
             ("a@sha256:2", "a@sha256:3", "sha256:1"),
         ),
     ],
@@ -202,15 +223,24 @@ def test_the_ids_of_an_image(inspected: Outcome, ids: tuple[str, ...]) -> None:
     assert image_ids(inspected, "python:3.9") == ids
 
 
+def test_the_ids_of_an_image_as_podman_4_3_describes_it() -> None:
+    inspected = Outcome(0, (RECORDED / "image-inspect.txt").read_text())
+    assert image_ids(inspected, "localhost/bb:1") == (
+        "localhost/bb@sha256:4d9cb5bc0a90ecded9f8e8653468d807a8cf237f6dd40c5aa219f49243034a19",
+        "sha256:d3fd96f1dfb8c1b9b05e1590eb377649957c9e40f7852353bd56f143a0dcb00a",
+    )
+
+
 @pytest.mark.parametrize(
     "said",
     [
+        "[]\nError: inspecting object: localhost/none:1: image not known",
         "Error: No such image: python:3.9",
         "Error response from daemon: No such image: python:3.9",
         "Error: inspecting object: python:3.9: image not known",
         'Error: error inspecting object: no such object: "python:3.9"',
     ],
-    ids=["Docker 20.10", "Docker 28", "podman 4", "podman 3"],
+    ids=["podman 4.3, recorded", "Docker 20.10", "Docker 28", "podman 4", "podman 3"],
 )
 def test_an_absent_image_is_not_a_problem_yet(said: str) -> None:
     assert is_absent(Outcome(1, said))
@@ -227,6 +257,8 @@ def test_an_absent_image_is_not_a_problem_yet(said: str) -> None:
         (Outcome(1, "invalid reference format"), "correct benchmark_image"),
         (Outcome(0, "?"), "image inspect"),
         (Outcome(0, "{}"), "image inspect"),
+        (Outcome(0, "[]"), "image inspect"),
+        (Outcome(0, "[[]]"), "image inspect"),
         (Outcome(1, "Error: something new"), "Error: something new"),
     ],
 )
@@ -246,7 +278,47 @@ def test_an_image_that_cannot_be_looked_at_is_one_line(inspected: Outcome, words
     ],
 )
 def test_a_runtime_that_cannot_be_used_is_one_line(asked: Outcome, words: str) -> None:
-    assert_one_line(str(use_problem(asked, pi="pi-1", runtime="docker")), words)
+    assert_one_line(str(runtime_problem(asked, pi="pi-1", runtime="docker")), words)
+
+
+NO_LIMITS = {
+    "rootless": None,
+    "root": None,
+    "rootless-no-session": "no systemd session [PS-606]. Next: ssh pi-1 'sudo apt install dbus-user-session",
+    "rootless-not-delegated": "no memory there [PS-606]. Next: ssh pi-1 'sudo mkdir -p /etc/systemd",
+    "rootless-cgroup-v1": "limits under cgroup v1 [PS-606]. Next: set benchmark_base_runtime: docker",
+}
+
+
+@pytest.mark.fault(
+    "rootless podman without a systemd session of its user: it would ignore the limits",
+    "pi-1: rootless podman ignores limits there: its user has no systemd session [PS-606]. Next: ssh pi-1 "
+    "'sudo apt install dbus-user-session && sudo loginctl enable-linger $USER'",
+    kept="nothing begun",
+    row="rootless-no-session",
+)
+@pytest.mark.fault(
+    "rootless podman to which systemd delegates no cpu controller",
+    "pi-1: systemd lets rootless podman limit no CPU time or no memory there [PS-606]. Next: ssh pi-1 "
+    "'sudo mkdir -p /etc/systemd/system/user@.service.d && …",
+    kept="nothing begun",
+    row="rootless-not-delegated",
+)
+@pytest.mark.fault(
+    "rootless podman under cgroup v1",
+    "pi-1: rootless podman ignores limits under cgroup v1 [PS-606]. Next: set benchmark_base_runtime: "
+    "docker, or start the Pi with cgroup v2",
+    kept="nothing begun",
+    row="rootless-cgroup-v1",
+)
+@pytest.mark.parametrize(("name", "words"), NO_LIMITS.items(), ids=NO_LIMITS)
+def test_podman_that_would_ignore_the_limits_is_refused(name: str, words: str | None) -> None:
+    asked = Outcome(0, (RECORDED / f"info-{name}.json").read_text())
+    found = runtime_problem(asked, pi="pi-1", runtime="podman")
+    if words is None:
+        assert found is None
+    else:
+        assert_one_line(str(found), words)
 
 
 # Exit code and words that the pull ended with, words that the line must hold.
@@ -296,7 +368,21 @@ PULLS: dict[str, tuple[int, str, str]] = {
     "a wrong clock": (
         1,
         'Get "https://registry-1.docker.io/v2/": x509: certificate has expired or is not yet valid',
-        "network and clock",
+        "Next: compare the clocks (date here, ssh pi-1 date)",
+    ),
+    "a registry over http": (
+        1,
+        'Error response from daemon: Get "https://registry.home:5000/v2/": http: server gave HTTP '
+        "response to "
+        "HTTPS client",
+        "into insecure-registries of /etc/docker/daemon.json",
+    ),
+    "an authority of its own": (
+        1,
+        'Error response from daemon: Get "https://registry.home:5000/v2/": tls: failed to verify '
+        "certificate: "
+        "x509: certificate signed by unknown authority",
+        "/certs.d/",
     ),
     "too many pulls": (
         1,
@@ -314,6 +400,33 @@ PULLS: dict[str, tuple[int, str, str]] = {
 }
 
 
+@pytest.mark.fault(
+    "docker pull: 429",
+    "pi-1: the registry lets docker pull no more images for a while (Error response from "
+    "daemon: toomanyrequests: You have reached your pull rate limit) [PS-502]. Next: ssh "
+    "pi-1 docker login, or load image python:3.9 there from a file: docker load",
+    kept="trials",
+    row="too many pulls",
+)
+@pytest.mark.fault(
+    "private registry over http, Docker",
+    "pi-1: image python:3.9 is missing and its registry answers by http (…) [PS-501]. Next: allow that "
+    "there: "
+    "ssh pi-1, and for docker put docker.io into insecure-registries of /etc/docker/daemon.json and "
+    "restart it "
+    "(what runs in it ends), …",
+    kept="nothing begun",
+    row="a registry over http",
+)
+@pytest.mark.fault(
+    "private registry with an authority of its own, Docker",
+    "pi-1: image python:3.9 is missing and docker does not know who signed its registry's certificate (…) "
+    "[PS-501]. Next: bring the registry's authority there, as /etc/docker/certs.d/docker.io/ca.crt; no "
+    "restart "
+    "is needed",
+    kept="nothing begun",
+    row="an authority of its own",
+)
 @pytest.mark.parametrize(("rc", "said", "words"), PULLS.values(), ids=PULLS)
 def test_a_failed_pull_is_one_line_with_the_next_step(rc: int, said: str, words: str) -> None:
     assert_one_line(str(pull_problem(Outcome(rc, said), **NAMES)), words)

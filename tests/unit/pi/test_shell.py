@@ -10,8 +10,16 @@ from typing import Any
 import pytest
 
 from pi_speedup.codes import Code
-from pi_speedup.pi.shell import SECTION, ConnectionShell, Outcome, ShellOutcome, sections
+from pi_speedup.pi.shell import (
+    SECTION,
+    ConnectionShell,
+    Outcome,
+    ShellOutcome,
+    sections,
+    understand_each_sudo,
+)
 from pi_speedup.problem import Problem, ProblemError
+from pi_speedup.remote import Remote
 
 
 class Here:
@@ -35,6 +43,9 @@ class Here:
             ["/bin/sh", "-c", cmd], input=in_data, capture_output=True, check=False, cwd=self.cwd
         )
         return done.returncode or None, done.stdout, done.stderr
+
+
+REMOTE = Remote("pi-1", "192.168.1.101", "pi")
 
 
 def nothing(error: Exception) -> ProblemError | None:
@@ -84,7 +95,7 @@ def action(here: Here, user: str = "pi", become_user: str = "root") -> Any:
 
 
 def test_a_local_connection_works_in_the_playbooks_folder() -> None:
-    assert ConnectionShell.of_action(action(Here()), nothing).run("pwd").output == b"/usr\n"
+    assert ConnectionShell.of_action(action(Here()), REMOTE).run("pwd").output == b"/usr\n"
 
 
 @pytest.mark.parametrize(("become_user", "used"), [("root", True), ("pi", False)])
@@ -94,9 +105,55 @@ def test_become_is_put_before_where_it_changes_the_user(become_user: str, used: 
     here.become = SimpleNamespace(
         build_become_command=lambda command, shell: f"SUDO=yes; export SUDO\n{command}"
     )
-    shell = ConnectionShell.of_action(action(here, become_user=become_user), nothing)
+    shell = ConnectionShell.of_action(action(here, become_user=become_user), REMOTE)
     assert shell.run("echo $SUDO").output == (b"yes\n" if used else b"\n")
     assert here.sudoable == [used]
+
+
+def refusing(there: str) -> ConnectionShell:
+    """Return a shell with a become that does what `there` does instead of sudo."""
+    here = Here()
+    here._shell = None  # type: ignore[attr-defined]
+    here.become = SimpleNamespace(build_become_command=lambda command, shell: there.replace("RUN", command))
+    return ConnectionShell.of_action(action(here), REMOTE)
+
+
+@pytest.mark.parametrize("stream", ["", " >&2"], ids=["on its output", "beside it"])
+def test_sudos_refusal_is_told_wherever_it_is_said(stream: str) -> None:
+    with pytest.raises(ProblemError) as caught:
+        refusing(f"echo 'pi is not in the sudoers file.'{stream}; exit 1").run("echo never")
+    assert "pi may not use sudo (pi is not in the sudoers file) [PS-213]" in str(caught.value)
+
+
+def test_sudo_itself_speaks_english_too() -> None:
+    assert refusing("echo $LC_ALL >&2; RUN").run("echo $LC_ALL") == ShellOutcome(0, b"C\n", b"C\n")
+
+
+def test_a_login_that_lets_nothing_run_says_why() -> None:
+    with pytest.raises(ProblemError) as caught:
+        refusing("echo 'This account is currently not available.'; exit 1").run("true")
+    assert "(This account is currently not available) [PS-216]. Next: ssh pi@192.168.1.101" in str(
+        caught.value
+    )
+
+
+def test_what_is_said_before_a_script_begins_is_no_answer() -> None:
+    greeting = "echo 'Welcome'; printf '\\033]3008;start=x\\033\\\\'; RUN"
+    assert refusing(greeting).run("echo answer").output == b"answer\n"
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [b"[sudo via ansible, key=abc] password:", b"[sudo: [sudo via ansible, key=abc] password:] Password: "],
+    ids=["sudo", "sudo-rs"],
+)
+def test_each_sudos_prompt_is_known(prompt: bytes) -> None:
+    become = SimpleNamespace(
+        name="sudo", prompt="[sudo via ansible, key=abc] password:", fail=("Sorry, try again.",)
+    )
+    understand_each_sudo(become)
+    assert become.check_password_prompt(prompt)
+    assert not become.check_password_prompt(b"[sudo via ansible, key=other] password:")
 
 
 def told(script: str) -> ShellOutcome:

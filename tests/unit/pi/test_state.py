@@ -75,6 +75,12 @@ def test_a_pi_that_tells_nothing_but_the_time() -> None:
     assert {name: value for name, value in found if value is not None} == told
 
 
+def test_a_clock_may_stand_before_1970() -> None:
+    before = -3_600_000_000_000
+    found = state(first_epoch_ns=before, last_epoch_ns=before)
+    assert found.clock_offset_seconds < -1e9
+
+
 def test_no_time_of_day_is_no_observation() -> None:
     with pytest.raises(ProblemError, match="pi-1: it did not tell its time of day"):
         state(first_epoch_ns=None)
@@ -158,6 +164,11 @@ FIELDS: dict[str, tuple[dict[str, Any], str, Any]] = {
         {"governors": ["performance", "ondemand", "performance"]},
         "governors",
         ("ondemand", "performance"),
+    ),
+    "runtime: podman tells more than its version": (
+        {"runtime": {"rc": 0, "stdout": '{"host": {}, "version": {"Version": "4.3.1"}}'}},
+        "runtime_version",
+        "4.3.1",
     ),
     "runtime: not usable has no version": ({"runtime": {"rc": 1, "stdout": "27\n"}}, "runtime_version", None),
     "temperature: a sensor that has none": (

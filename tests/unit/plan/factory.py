@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pi_speedup.codes import Code
 from pi_speedup.model.plan import Plan, Slot
 from pi_speedup.model.settings import Settings
-from pi_speedup.model.trial import Trial
+from pi_speedup.model.trial import Moment, Trial
 from pi_speedup.plan.make import make_plan
 from pi_speedup.problem import Problem
 
@@ -43,7 +43,8 @@ def trial(
         plan_sha256=of.sha256,
         slot=slot,
         attempt=attempt,
-        started_epoch_ns=1,
+        number=1 + of.slots.index(slot),
+        started=Moment(epoch_ns=1, boot="", boot_seconds=0.0),
         spent_seconds=seconds,
         wall_seconds=seconds if outcome == "ok" else None,
         outcome=outcome,

@@ -18,7 +18,7 @@ from tests.unit.plan.factory import PIS, plan
 
 def test_the_default_measures_all_together_and_one_alone_with_two_sizes() -> None:
     made = plan(samples_per_process=100)
-    assert {cell.name: (cell.kind, cell.pis, cell.samples) for cell in made.cells} == {
+    assert {cell.name: (cell.kind, cell.pis, cell.amount) for cell in made.cells} == {
         "alone": ("base", ("pi-1",), 100),
         "alone-long": ("base", ("pi-1",), 300),
         "together-3": ("job", PIS, 300),
@@ -80,7 +80,7 @@ def test_the_long_base_case_is_spread_over_the_run(rounds: int, wanted: int, num
 def test_all_pis_under_a_lower_limit_are_measured_where_asked() -> None:
     made = plan(control_round=True)
     assert made.slow is not None and made.slow.name == "together-3-slow"
-    assert (made.slow.pis, made.slow.samples, made.slow.cpu_share) == (PIS, made.together.samples, 0.8)
+    assert (made.slow.pis, made.slow.amount, made.slow.cpu_share) == (PIS, made.together.amount, 0.8)
     assert made.slow.cpu_limit_cores(made.settings) == 0.8
     assert [number for number, names in enumerate(made.order) if "together-3-slow" in names] == [1, 4, 7]
     assert any("at 0.8 of the CPU limit, in round 1, 4, 7" in line for line in plan_lines(made))

@@ -66,3 +66,12 @@ def test_what_is_left_is_told_from_what_was_measured() -> None:
     done = [trial(made, slot, seconds=100.0) for slot in made.slots if slot.round < 2]
     assert expected_seconds(made, done) == pytest.approx(200)
     assert expected_seconds(made, [trial(made, slot) for slot in made.slots]) == 0
+
+
+def test_before_anything_was_measured_a_limit_makes_it_longer() -> None:
+    half, whole = (
+        expected_seconds(plan(rounds=1, long_rounds=0, samples_per_process=10_000_000, cpu_limit_cores=limit))
+        for limit in (0.5, 1.0)
+    )
+    # Two trials of the warm-up and two of the round, of 10 s each at a whole core.
+    assert half - whole == pytest.approx(40)

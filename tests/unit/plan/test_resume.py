@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from pi_speedup.codes import Code
+from pi_speedup.model.node import Node, Nodes
 from pi_speedup.model.plan import LeftOut
 from pi_speedup.model.settings import Settings
-from pi_speedup.plan.resume import check_same
+from pi_speedup.plan.resume import check_same, check_same_systems
 from pi_speedup.problem import Problem, ProblemError
 from tests.unit.plan.factory import PIS, plan
 
@@ -65,3 +66,38 @@ def test_a_run_that_left_a_pi_out_is_one_of_these_pis(pis: tuple[str, ...], word
 def test_what_differs_is_named(settings: dict[str, Any], changed: dict[str, Any], words: str) -> None:
     with pytest.raises(ProblemError, match=words):
         check_same(plan(), Settings(**settings), **{**SAME, **changed})
+
+
+def nodes(**changed: Any) -> Nodes:
+    known = {"kernel_version": "6.6.31", "kubelet_version": "v1.33.5+k3s1", "os_image": None, "cores": 4}
+    pis = [Node.model_validate({"name": pi, **known}) for pi in PIS]
+    return Nodes(nodes=(*pis[:-1], pis[-1].model_copy(update=changed)), not_in_inventory=())
+
+
+LATER: dict[str, tuple[dict[str, Any], str]] = {
+    "another kernel": ({"kernel_version": "6.12.9"}, "pi-3's kernel was 6.6.31 and is 6.12.9"),
+    "another K3s": (
+        {"kubelet_version": "v1.34.1+k3s1"},
+        "pi-3's kubelet was v1.33.5+k3s1 and is v1.34.1+k3s1",
+    ),
+    "another Pi of this name": ({"cores": 2}, "pi-3's number of cores was 4 and is 2"),
+}
+
+
+@pytest.mark.fault(
+    "a run goes on weeks later, with another kernel",
+    "run …: cannot go on, its plan differs: pi-3's kernel was 6.6.31 and is 6.12.9 [PS-712]. "
+    "Next: leave benchmark_run_id out to begin a new run",
+    kept="all of the run as it was",
+    row="another kernel",
+)
+@pytest.mark.parametrize(("changed", "words"), LATER.values(), ids=LATER)
+def test_weeks_later_the_pis_must_be_what_they_were(changed: dict[str, Any], words: str) -> None:
+    with pytest.raises(ProblemError) as caught:
+        check_same_systems(plan(), nodes(), nodes(**changed))
+    assert f"its plan differs: {words} [PS-712]. Next: leave benchmark_run_id out" in str(caught.value)
+
+
+def test_what_the_cluster_does_not_say_is_no_difference() -> None:
+    check_same_systems(plan(), nodes(), nodes())
+    check_same_systems(plan(), nodes(), nodes(kernel_version=None, os_image="Debian"))

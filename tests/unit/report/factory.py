@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from collections.abc import Callable, Mapping
@@ -14,18 +15,20 @@ from pi_speedup.model.host import AFTER, BEFORE, Host, HostLook, HostState
 from pi_speedup.model.node import Node, Nodes
 from pi_speedup.model.plan import Cell, LeftOut, Plan, Slot
 from pi_speedup.model.settings import Settings
-from pi_speedup.model.trial import Event, Milestones, Outage, Trial, Worker
-from pi_speedup.model.worker import STRETCH_GROUP_SAMPLES, STRETCH_GROUPS, Process, WorkerReport
+from pi_speedup.model.trial import Event, Milestones, Moment, OtherPods, OtherRun, Outage, Trial, Worker
+from pi_speedup.model.worker import WorkerReport
 from pi_speedup.plan.make import make_plan
 from pi_speedup.problem import Problem
 from pi_speedup.report.evidence import Contents
-from pi_speedup.report.replay import seed_of, stretch_of
+from pi_speedup.report.workload.pi import seed_of, stretch_of
 from pi_speedup.store import RunStore
+from pi_speedup.workload.pi import STRETCH_GROUP_SAMPLES, STRETCH_GROUPS
 
 RUN = "20261124-071530-3fa2"
 EPOCH_NS = 1_795_504_530_000_000_000
 MANIFEST = f"docker.io/library/python@sha256:{'4d' * 32}"
 RATE = 1_000_000.0
+BOOT = "0e1c1f0a-8d5d-4c59-a7f7-2f5c9ad8ab61"
 
 
 @dataclass
@@ -57,12 +60,18 @@ class Draft:
     cell: Cell
     workers: list[WorkerDraft]
     started_ns: int
+    number: int
+    # How far the control host's clock was set ahead by then, in seconds.
+    host_clock: float = 0.0
     # None: some time after the last worker, as is usual.
     wall: float | None = None
     attempt: int = 1
     outcome: Literal["ok", "failed", "interrupted"] = "ok"
     problem: Problem | None = None
     outages: tuple[Outage, ...] = ()
+    unheard: tuple[Any, ...] = ()
+    other_runs: tuple[OtherRun, ...] = ()
+    other_pods: tuple[OtherPods, ...] = ()
     events: tuple[Event, ...] = ()
     spent: float | None = None
 
@@ -146,12 +155,12 @@ def trials(
         speed = together * (1 + drift * place / len(of.slots))
         if of_trial is not None:
             speed *= of_trial(chance)
-        draft = _draft(cells[slot.cell], slot, now, chance, drawn, jitter, speed, clocks or {})
+        draft = _draft(cells[slot.cell], slot, now, place + 1, chance, drawn, jitter, speed, clocks or {})
         if defect is not None:
             defect(draft)
         made = _trial(of, seal, draft, chance)
         found.append(made)
-        now = max(now, made.started_epoch_ns) + round((made.spent_seconds + 1) * 1e9)
+        now = max(now, draft.started_ns) + round((made.spent_seconds + 1) * 1e9)
     return tuple(found)
 
 
@@ -254,6 +263,7 @@ def _draft(
     cell: Cell,
     slot: Slot,
     started_ns: int,
+    number: int,
     chance: random.Random,
     noise: Noise,
     jitter: float,
@@ -261,7 +271,7 @@ def _draft(
     clocks: Mapping[str, float],
 ) -> Draft:
     def seconds() -> float:
-        return cell.samples_per_process / RATE / cell.cpu_share * speed * noise(chance)
+        return cell.amount_per_process / RATE / cell.cpu_share * speed * noise(chance)
 
     job = cell.kind == "job"
     workers = [
@@ -277,7 +287,7 @@ def _draft(
         )
         for index, pi in enumerate(cell.pis)
     ]
-    return Draft(slot, cell, workers, started_ns)
+    return Draft(slot, cell, workers, started_ns, number)
 
 
 def _trial(of: Plan, seal: str, draft: Draft, chance: random.Random) -> Trial:
@@ -291,13 +301,21 @@ def _trial(of: Plan, seal: str, draft: Draft, chance: random.Random) -> Trial:
         plan_sha256=seal,
         slot=draft.slot,
         attempt=draft.attempt,
-        started_epoch_ns=draft.started_ns,
+        number=draft.number,
+        started=Moment(
+            epoch_ns=draft.started_ns + round(draft.host_clock * 1e9),
+            boot=BOOT,
+            boot_seconds=max(0.0, (draft.started_ns - EPOCH_NS) / 1e9 + 600),
+        ),
         spent_seconds=spent,
         wall_seconds=wall if ok else None,
         outcome=draft.outcome,
         problem=draft.problem,
         workers=tuple(_worker(of, draft, worker, chance) for worker in draft.workers) if ok else (),
         outages=draft.outages,
+        unheard=draft.unheard,
+        other_runs=draft.other_runs,
+        other_pods=draft.other_pods,
         events=draft.events,
     )
 
@@ -308,26 +326,24 @@ def _worker(of: Plan, draft: Draft, worker: WorkerDraft, chance: random.Random) 
     end_ns = start_ns + round((worker.seconds + worker.clock_step) * 1e9)
     processes = []
     for number in range(draft.cell.processes_per_pi):
-        samples = draft.cell.samples_per_process
+        samples = draft.cell.amount_per_process
         stream = f"{draft.slot.name}.{draft.attempt}.{index}.{number}"
         seed = seed_of(of.run_id, stream)
         group = min(STRETCH_GROUP_SAMPLES, samples // STRETCH_GROUPS)
         stretch, rest = stretch_of(seed, group), samples - STRETCH_GROUPS * group
         inside = rest * math.pi / 4 + math.sqrt(rest * 0.1685) * chance.gauss(0, 1)
         processes.append(
-            Process(
-                **{
-                    "rng_seed": f"{seed:016x}",
-                    "samples": samples,
-                    "inside": sum(stretch) + min(rest, max(0, round(inside))),
-                    "stretch": stretch,
-                    "start_epoch_ns": start_ns,
-                    "end_epoch_ns": end_ns,
-                    "duration_seconds": worker.seconds,
-                    "cpu_seconds": worker.cpu_share * worker.seconds,
-                    **worker.process,
-                }
-            )
+            {
+                "rng_seed": f"{seed:016x}",
+                "samples": samples,
+                "inside": sum(stretch) + min(rest, max(0, round(inside))),
+                "stretch": stretch,
+                "start_epoch_ns": start_ns,
+                "end_epoch_ns": end_ns,
+                "duration_seconds": worker.seconds,
+                "cpu_seconds": worker.cpu_share * worker.seconds,
+                **worker.process,
+            }
         )
     job = draft.cell.kind == "job"
     return Worker(
@@ -344,21 +360,24 @@ def _worker(of: Plan, draft: Draft, worker: WorkerDraft, chance: random.Random) 
             started=worker.start - 0.2,
             finished=worker.start + worker.seconds + 0.1,
         ),
-        report=WorkerReport(
-            **{
-                "schema_version": 1,
-                "run_id": of.run_id,
-                "stream": f"{draft.slot.name}.{draft.attempt}.{index}",
-                "completion_index": worker.index,
-                "engine": "seed",
-                "python_version": "3.9.25",
-                "python_implementation": "CPython",
-                "machine": "aarch64",
-                "node": worker.pi,
-                "celsius": (None, None),
-                "megahertz": (None, None),
-                "processes": tuple(processes),
-                **worker.report,
-            }
+        # Written and read again, as what comes of a real worker is.
+        report=WorkerReport.model_validate_json(
+            json.dumps(
+                {
+                    "schema_version": 1,
+                    "run_id": of.run_id,
+                    "stream": f"{draft.slot.name}.{draft.attempt}.{index}",
+                    "completion_index": worker.index,
+                    "engine": "seed",
+                    "python_version": "3.9.25",
+                    "python_implementation": "CPython",
+                    "machine": "aarch64",
+                    "node": worker.pi,
+                    "celsius": (None, None),
+                    "megahertz": (600.0, 1500.0),
+                    "processes": processes,
+                    **worker.report,
+                }
+            )
         ),
     )

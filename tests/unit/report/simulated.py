@@ -199,6 +199,16 @@ def _slow_base(quiet: Quiet, draft: Draft, size: float) -> None:
         draft.workers[0].seconds *= (1 + size) / usual_efficiency(quiet)
 
 
+def _base_held_up(_: Quiet, draft: Draft, size: float) -> None:
+    if draft.base:
+        draft.workers[0].seconds *= 1 + size
+
+
+def _one_slow_base(_: Quiet, draft: Draft, size: float) -> None:
+    if draft.cell.name == ALONE and draft.slot.round == 3:
+        draft.workers[0].seconds *= 1 + size
+
+
 def _slow_long_base(_: Quiet, draft: Draft, size: float) -> None:
     if draft.cell.name == ALONE_LONG:
         draft.workers[0].seconds *= 1 + size
@@ -247,6 +257,8 @@ def _clock_set(worker: WorkerDraft, size: float) -> None:
 _CHANGES: dict[str, Change] = {
     "imbalance": _slow_last_pi,
     "disturbed_pods": _of_one_pod(_disturbed),
+    "disturbed_base": _one_slow_base,
+    "slow_base": _base_held_up,
     "superlinear": _slow_base,
     "proportionality": _slow_long_base,
     "control": _slow_base_after_job,
@@ -314,4 +326,4 @@ def usual_efficiency(quiet: Quiet) -> float:
 
 def _check(code: str, contents: Contents) -> Check:
     entry = next(entry for entry in CHECKS if entry.code == code)
-    return as_check(code, entry.title, entry.look(Evidence(contents)))
+    return as_check(code, entry.look(Evidence(contents)))

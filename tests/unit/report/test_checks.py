@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pi_speedup.codes import Code
+from pi_speedup.model.host import Host
 from pi_speedup.model.node import Nodes
 from pi_speedup.model.report import Check
-from pi_speedup.model.trial import Event, Outage
+from pi_speedup.model.trial import Event, OtherPods, OtherRun, Outage
 from pi_speedup.problem import Problem
 from pi_speedup.report.checks import CHECKS, run_checks
+from pi_speedup.report.estimates import wall_steps
 from pi_speedup.report.evidence import Contents, Evidence
-from pi_speedup.report.replay import seed_of, stretch_of
+from pi_speedup.report.workload.pi import seed_of, stretch_of
 from tests.unit.report import factory
 from tests.unit.report.factory import Draft
 
@@ -92,6 +95,10 @@ def slower(by: float) -> Callable[[factory.WorkerDraft], None]:
     return change
 
 
+def at_megahertz(worker: factory.WorkerDraft, draft: Draft) -> None:
+    put(report={"megahertz": (600.0, 1500.0 if draft.base else 1200.0)})(worker)
+
+
 def drifting(draft: Draft) -> None:
     """Make Pis together slower from round to round."""
     if not draft.base:
@@ -105,6 +112,11 @@ def warm_after_a_job(draft: Draft) -> None:
         draft.workers[0].seconds *= 1.15
 
 
+def other_run(seconds: float, *pis: str) -> OtherRun:
+    """Return another benchmark that shared so many seconds of a trial."""
+    return OtherRun(what="run x by ann@laptop in namespace bench", pis=pis, seconds=seconds)
+
+
 def two_pods_on_one_pi(draft: Draft) -> None:
     """Let the second pod run on the first Pi."""
     draft.workers[1].pi = draft.workers[0].pi
@@ -116,8 +128,23 @@ def too_soon(draft: Draft) -> None:
 
 
 def much_too_soon(draft: Draft) -> None:
-    """Let a trial of the fourth round begin before the run."""
-    draft.started_ns = factory.EPOCH_NS - 10**12
+    """Let a trial of the fourth round be the first of the run."""
+    draft.number = 1
+
+
+def beside(draft: Draft) -> None:
+    """Let a trial of the fourth round have the number of the one before it: two runs of one folder."""
+    draft.number -= 1
+
+
+def the_host_s_clock_set(by_seconds: float) -> factory.Defect:
+    """Let the control host's clock be set in the middle of the run, which the Pis' clocks don't notice."""
+
+    def defect(draft: Draft) -> None:
+        if draft.slot.round > 3:
+            draft.host_clock = by_seconds
+
+    return defect
 
 
 def one_more_in_the_stretch(draft: Draft) -> None:
@@ -145,12 +172,6 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         "one_pod_per_pi",
         "invalid",
         "together-3 in round 3 ran on pi-1, pi-1, pi-3, planned: pi-1, pi-2, pi-3",
-    ),
-    "a worker that calls its Pi otherwise": (
-        lambda: looked_at(in_round(3, pod(put(report={"node": "nas"})), base=False)),
-        "one_pod_per_pi",
-        "invalid",
-        "the cluster says pi-2, the worker says nas",
     ),
     "a pod got too little CPU": (
         lambda: looked_at(in_round(3, pod(put(cpu_share=0.8)), base=False)),
@@ -189,12 +210,6 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         "counts",
         "invalid",
         "pi = 4.000000",
-    ),
-    "a stream of another trial": (
-        lambda: looked_at(in_round(2, pod(put(report={"stream": "r001-00-alone.1.0"})), base=False)),
-        "streams",
-        "invalid",
-        "drew from stream r001-00-alone.1.0.0, not r002-00-together-3.1.1.0",
     ),
     "a seed shifted by one": (
         lambda: looked_at(in_round(2, pod(put(process={"rng_seed": "1"})), base=False)),
@@ -274,6 +289,36 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         "doubtful",
         "the API was away for 20.0 s (together-3 in round 3)",
     ),
+    "another benchmark on a Pi of the run": (
+        lambda: looked_at(in_round(3, put(other_runs=(other_run(5.0, "pi-2"),)))),
+        "neighbours",
+        "doubtful",
+        "run x by ann@laptop in namespace bench measured for 10 s of 2 trials, on Pis of this run",
+    ),
+    "another benchmark for the last moment of a trial": (
+        lambda: looked_at(in_round(3, put(other_runs=(other_run(0.2, "pi-2"),)))),
+        "neighbours",
+        "none",
+        "measured for 0 s of 2 trials, on Pis of this run",
+    ),
+    "another benchmark on other Pis": (
+        lambda: looked_at(put(other_runs=(other_run(5.0),))),
+        "neighbours",
+        "none",
+        "on other Pis",
+    ),
+    "pods of others that request cores": (
+        lambda: looked_at(put(other_pods=(OtherPods(pi="pi-3", what="default/web", cores=0.5, runs=0),))),
+        "neighbours",
+        "doubtful",
+        "pi-3: pods of others request 0.50 cores (default/web)",
+    ),
+    "workers of another benchmark, whose claim nobody may read": (
+        lambda: looked_at(put(other_pods=(OtherPods(pi="pi-3", what="bench/w", cores=0.1, runs=1),))),
+        "neighbours",
+        "doubtful",
+        "pi-3: pods of others request 0.10 cores (bench/w)",
+    ),
     "a warning": (
         lambda: looked_at(
             in_round(
@@ -310,6 +355,12 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         "clock_offset",
         "none",
         "pi-2 is 0.800 s",
+    ),
+    "the clock of the only Pi moved": (
+        lambda: looked_at(of=ONE, hosts=factory.hosts(ONE, {}, {"clock_offset_seconds": 30.0}, pi="pi-1")),
+        "clock_offset",
+        "doubtful",
+        "the clock of pi-1 moved by 30.00 s",
     ),
     "a clock that moved": (
         lambda: looked_at(hosts=factory.hosts(factory.plan(), {}, {"clock_offset_seconds": 0.8})),
@@ -507,6 +558,30 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         "doubtful",
         "efficiency 11",
     ),
+    "a base case that was slowed by less than noise takes from all": (
+        lambda: looked_at(always(slower(0.06), "pi-1", base=True)),
+        "slow_base",
+        "doubtful",
+        "pi-1 took +",
+    ),
+    "a base case that was disturbed once": (
+        lambda: looked_at(in_round(3, pod(slower(0.3), 0), base=True)),
+        "disturbed_base",
+        "doubtful",
+        "alone in round 3 took ",
+    ),
+    "a Pi that is clocked down as one of all": (
+        lambda: looked_at(every(at_megahertz)),
+        "frequency",
+        "doubtful",
+        "pi-1 had 1500 MHz after working alone and 1200 MHz after",
+    ),
+    "a limit that a rule set for all": (
+        lambda: looked_at(every(lambda worker, _: put(limit=0.5)(worker))),
+        "cpu_limit_differs",
+        "invalid",
+        "the plan",
+    ),
     "longer is slower": (
         lambda: looked_at(
             lambda draft: slower(0.12)(draft.workers[0]) if draft.cell.name == "alone-long" else None
@@ -521,7 +596,13 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         lambda: looked_at(in_round(4, much_too_soon)),
         "order_done",
         "invalid",
-        "r004-00-together-3 began before r003-",
+        "r004-00-together-3 was measured before r003-",
+    ),
+    "two trials at the same place": (
+        lambda: looked_at(in_round(4, beside)),
+        "order_done",
+        "invalid",
+        "was measured beside",
     ),
     "stopped": (lambda: looked_at(rounds=5), "incomplete", "none", "5 of 7 rounds; broken off before"),
     "a Pi was left out": (
@@ -575,6 +656,15 @@ def test_each_check_has_its_row_in_the_documentation() -> None:
 
 
 # What only the cluster and the Pis themselves can tell.
+OF_THE_ROUNDS = {
+    "disturbed_pods",
+    "disturbed_base",
+    "slow_base",
+    "superlinear",
+    "proportionality",
+    "control",
+    "drift",
+}
 OF_THE_PIS = {
     *("nodes", "system_differs", "cores", "throttled", "temperature", "load"),
     *("clock_offset", "model_differs", "governor_differs"),
@@ -619,13 +709,20 @@ UNKNOWN: dict[str, tuple[Callable[[], Contents], set[str]]] = {
     ),
     "one round": (
         lambda: looked_at(of=factory.plan(rounds=1)),
-        {"disturbed_pods", "superlinear", "proportionality", "control", "drift"},
+        {*OF_THE_ROUNDS},
     ),
     "one round of nine Pis": (
         lambda: looked_at(of=factory.plan(9, rounds=1)),
-        {"disturbed_pods", "superlinear", "proportionality", "control", "drift", "imbalance"},
+        {*OF_THE_ROUNDS, "imbalance"},
     ),
     "one Pi": (lambda: looked_at(of=factory.plan(1)), {"proportionality"}),
+    "too short for a limit to show": (
+        lambda: looked_at(
+            of=factory.plan(samples_per_process=1_000_000, cpu_limit_cores=0.5),
+            defect=lambda draft: [put(limit=0.5, cpu_share=0.5)(worker) for worker in draft.workers],
+        ),
+        {"over_budget"},
+    ),
     "a base case without image": (
         lambda: looked_at(always(put(runtime="process", limit=None, image=None), "pi-1", base=True)),
         {"image_differs"},
@@ -640,6 +737,89 @@ UNKNOWN: dict[str, tuple[Callable[[], Contents], set[str]]] = {
 @pytest.mark.parametrize(("make", "codes"), UNKNOWN.values(), ids=UNKNOWN)
 def test_what_cannot_be_looked_at_is_unknown(make: Callable[[], Contents], codes: set[str]) -> None:
     assert {check.code for check in checks_of(make()).values() if check.status == "unknown"} == codes
+
+
+def deaf(draft: Draft) -> None:
+    """Let a Job be followed without the nodes' Leases and without events."""
+    if not draft.base:
+        draft.unheard = ("events", "leases")
+
+
+# What may be missing of a run -> the checks that look at it. None of them passes then.
+MISSING: dict[str, tuple[Callable[[], Contents], set[str]]] = {
+    "the Pis were not looked at": (
+        lambda: factory.contents(),
+        {"clock_offset", "governor_differs", "load", "model_differs", "temperature", "throttled"},
+    ),
+    "nodes may not be listed": (
+        lambda: factory.contents(nodes=factory.unreadable_nodes(factory.plan())),
+        {"nodes", "system_differs", "cores"},
+    ),
+    "Leases and events were not heard": (lambda: looked_at(deaf), {"outages", "warnings", "pulled_inside"}),
+    "claims of others may not be read": (lambda: looked_at(put(unheard=("claims",))), {"neighbours"}),
+    "pods of others may not be listed": (lambda: looked_at(put(unheard=("pods",))), {"neighbours"}),
+    "a Pi does not tell its frequency": (
+        lambda: looked_at(always(put(report={"megahertz": (600.0, None)}), "pi-1")),
+        {"frequency"},
+    ),
+    "no image is named": (
+        lambda: looked_at(always(put(runtime="process", limit=None, image=None), "pi-1", base=True)),
+        {"image_differs"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "codes"), MISSING.values(), ids=MISSING)
+def test_silence_is_never_a_pass(make: Callable[[], Contents], codes: set[str]) -> None:
+    found = checks_of(make())
+    assert {code: found[code].status for code in codes} == dict.fromkeys(codes, "unknown")
+
+
+def poor(draft: Draft) -> None:
+    """Leave of a trial only that without which it would not count."""
+    draft.unheard = ("claims", "events", "leases", "pods")
+    for worker in draft.workers:
+        worker.image, worker.image_ids, worker.limit = None, (), None
+        put(report={"megahertz": (None, None)})(worker)
+        if draft.base:
+            worker.runtime = "process"
+
+
+# What a check speaks of that passes there: nothing of it is missing where there is a report.
+OF_THE_PLAN_AND_THE_TRIALS = {"order_done", "incomplete", "left_out", "failed_attempts", "overlap"}
+OF_COUNTED_TIMES = {
+    *("disturbed_base", "slow_base"),
+    *("precision", "imbalance", "disturbed_pods", "superlinear", "proportionality", "control", "drift"),
+    *("clocks_disagree", "late_start", "short_run", "starved", "over_budget"),
+}
+OF_THE_WORKERS_REPORTS = {
+    *("base_pi", "python_differs", "machine_differs", "one_pod_per_pi", "counts", "streams", "replay"),
+    "duplicate_streams",
+}
+# And these say what they did not see.
+SAID = {
+    "cpu_limit_differs": "no limit; pi-1 alone, the pod on pi-1, the pod on pi-2, the pod on pi-3 had none "
+    "and used no more",
+    "rounds_alike": "Python, machine, limit and image of 7 rounds; the Pis' kernels and governors were not "
+    "read",
+}
+
+
+def test_no_check_passes_without_its_evidence() -> None:
+    found = checks_of(replace(factory.contents(defect=poor), nodes=None))
+    assert found.keys() == {entry.code for entry in CHECKS}
+    passes = {code: check.found for code, check in found.items() if check.status == "pass"}
+    assert (
+        passes.keys() == OF_THE_PLAN_AND_THE_TRIALS | OF_COUNTED_TIMES | OF_THE_WORKERS_REPORTS | SAID.keys()
+    )
+    assert {code: passes[code] for code in SAID} == SAID
+
+
+def test_no_check_passes_without_a_trial() -> None:
+    found = checks_of(Contents(factory.plan(), ()))
+    assert found.keys() == {entry.code for entry in CHECKS}
+    passes = {code: str(check.found) for code, check in found.items() if check.status == "pass"}
+    assert passes == {"left_out": "3 Pis, none was left out", "failed_attempts": "0 trials"}
 
 
 def test_nothing_is_known_before_a_round_is_complete() -> None:
@@ -691,6 +871,40 @@ WELL: dict[str, Callable[[], Contents]] = {
 @pytest.mark.parametrize("make", WELL.values(), ids=WELL)
 def test_a_clean_run_has_no_flag(make: Callable[[], Contents]) -> None:
     assert [check for check in checks_of(make()).values() if check.status == "flag"] == []
+
+
+@pytest.mark.fault(
+    "control host's clock set while a run measures", "survived", kept="all", row="an hour back"
+)
+@pytest.mark.parametrize(
+    "by", [-3600.0, 3600.0, -2.0], ids=["an hour back", "an hour ahead", "two seconds back"]
+)
+def test_the_control_host_s_clock_may_be_set_meanwhile(by: float) -> None:
+    """All Pis' clocks have moved against it, and none against another: nothing is spoilt."""
+    plan = factory.plan()
+    hosts = tuple(
+        Host(name=pi, before=factory.state(), after=factory.state(clock_offset_seconds=-by))
+        for pi in plan.pis
+    )
+    what = looked_at(the_host_s_clock_set(by), hosts=hosts)
+    assert [check for check in checks_of(what).values() if check.status == "flag"] == []
+    found, undisturbed = (wall_steps(Evidence(each)) for each in (what, looked_at()))
+    # By what the control host saw instead of the Pis' clocks, which told 0.2 s more of it.
+    assert undisturbed.start - found.start == pytest.approx(0.2, abs=0.05)
+
+
+def test_of_a_pi_whose_clock_was_set_too_it_is_told() -> None:
+    plan = factory.plan()
+    hosts = tuple(
+        Host(
+            name=pi,
+            before=factory.state(),
+            after=factory.state(clock_offset_seconds=3600.8 if pi == "pi-2" else 3600.0),
+        )
+        for pi in plan.pis
+    )
+    found = checks_of(looked_at(the_host_s_clock_set(-3600), hosts=hosts))["clock_offset"]
+    assert found.found.startswith("the clock of pi-2 moved by 0.80 s during the run. ")
 
 
 def test_a_pause_between_two_readings_is_not_a_clock_that_was_set() -> None:

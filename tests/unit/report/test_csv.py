@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from pi_speedup.catalogue import Catalogue
 from pi_speedup.codes import Code
 from pi_speedup.problem import Problem
 from pi_speedup.report.build import build_report, report_files
 from pi_speedup.report.csv_table import csv_text
 from pi_speedup.report.evidence import Contents
+from pi_speedup.workload.pi import Pi
 from tests.unit.report import factory
 from tests.unit.report.factory import Draft
 
@@ -23,8 +25,7 @@ def read(contents: Contents) -> list[dict[str, str]]:
 
 
 def _csv(contents: Contents) -> str:
-    rows = build_report(contents).trials
-    return csv_text(contents.trials, {row.name for row in rows if row.counted})
+    return csv_text(build_report(contents), contents.trials, Catalogue("en"))
 
 
 def test_each_process_is_a_row_with_its_figures() -> None:
@@ -32,20 +33,21 @@ def test_each_process_is_a_row_with_its_figures() -> None:
     contents = factory.contents(plan)
     rows = read(contents)
     processes = [
-        (trial, worker, process)
+        (trial, worker, told, number)
         for trial in contents.trials
         for worker in trial.workers
-        for process in (worker.report.processes if worker.report else ())
+        for told in ([Pi().own(worker.report, worker.name)] if worker.report else [])
+        for number in range(len(told.processes))
     ]
     assert len(rows) == len(processes) > 20
-    for row, (trial, worker, process) in zip(rows, processes, strict=True):
+    for row, (trial, worker, told, number) in zip(rows, processes, strict=True):
+        process = told.processes[number]
         assert (row["trial"], row["pi"], row["name"]) == (trial.name, worker.pi, worker.name)
         assert int(row["inside"]) == process.inside and int(row["end_epoch_ns"]) == process.end_epoch_ns
         assert float(row["samples_per_second"]) == pytest.approx(
             process.samples / process.duration_seconds, rel=1e-12
         )
-        assert worker.report is not None
-        assert row["stream"] == worker.report.streams[int(row["process"])]
+        assert (row["stream"], row["process"]) == (told.streams[number], str(number))
         assert row["counted"] == ("no" if trial.slot.round == 0 else "yes")
     assert {row["process"] for row in rows} == {"0", "1"}
     assert rows[0]["pulled_seconds"] == rows[0]["celsius_after"] == ""
@@ -78,6 +80,22 @@ def test_a_worker_without_a_result_is_a_row() -> None:
     rows = read(Contents(contents.plan, (*contents.trials[:-1], hollow)))
     assert [row["pi"] for row in rows if row["outcome"] == "failed"] == [each.pi for each in last.workers]
     assert {row["stream"] for row in rows if row["outcome"] == "failed"} == {""}
+
+
+def test_a_damaged_result_of_a_failed_trial_is_a_row_without_it() -> None:
+    def damaged(draft: Draft) -> None:
+        if draft.slot.round == 2:
+            draft.outcome = "failed"
+            draft.problem = Problem(code=Code.POD_FAILED, subject="pod 0", what="failed")
+
+    plan = factory.plan(rounds=2, long_rounds=0)
+    contents = factory.contents(plan, defect=damaged)
+    whole = next(trial for trial in contents.trials if trial.outcome == "ok").workers
+    assert whole[0].report is not None
+    spoilt = whole[0].model_copy(update={"report": whole[0].report.model_copy(update={"stream": "../x"})})
+    last = contents.trials[-1].model_copy(update={"workers": (spoilt,)})
+    (row,) = [row for row in read(Contents(plan, (*contents.trials[:-1], last))) if row["trial"] == last.name]
+    assert (row["pi"], row["process"], row["stream"], row["inside"]) == (spoilt.pi, "0", "", "")
 
 
 @pytest.mark.parametrize("sign", "=+-@")

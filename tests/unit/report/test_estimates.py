@@ -10,7 +10,7 @@ import pytest
 from pi_speedup.model.report import Comparison, Report
 from pi_speedup.report.build import build_report
 from pi_speedup.report.estimates import half_width_percent
-from pi_speedup.report.formulas import expected_maximum
+from pi_speedup.report.statistics import expected_maximum
 from tests.unit.report import factory
 
 EXACT: dict[str, Any] = {"noise": 0.0, "jitter": 0.0}
@@ -41,9 +41,9 @@ def test_figures_of_a_run_without_noise() -> None:
     assert report.bracket is not None
     assert (report.bracket.low, report.bracket.high) == pytest.approx((30 / 11.8, 3.0))
     first = report.comparisons[0]
-    assert (first.one_pi.samples, first.all_pis.samples) == (10_000_000, 30_000_000)
+    assert (first.one_pi.amount, first.all_pis.amount) == (10_000_000, 30_000_000)
     assert first.one_pi.seconds.geometric_mean == pytest.approx(10.0)
-    assert first.all_pis.samples_per_second == pytest.approx(3e6)
+    assert first.all_pis.amount_per_second == pytest.approx(3e6)
     assert first.karp_flatt is not None and first.karp_flatt.value == pytest.approx(0, abs=1e-9)
 
 
@@ -282,7 +282,7 @@ def test_the_straggler_and_what_it_costs() -> None:
     assert report.straggler.speedup_if_balanced == pytest.approx(30 / 11)
     server, base, third = report.pi_figures
     assert (server.server, base.server, server.base) == (True, False, True)
-    assert third.samples_per_second == pytest.approx(1e7 / 13)
+    assert third.amount_per_second == pytest.approx(1e7 / 13)
     assert third.relative == pytest.approx(1.3 / 1.3 ** (1 / 3))
 
 
@@ -300,9 +300,9 @@ def test_one_round_has_controls_without_an_interval() -> None:
 
 
 def test_pi_is_merged_from_all_pods() -> None:
-    found = _report().estimate_of_pi
-    assert found is not None and found.samples == 7 * 30_000_000
-    assert found.estimate == pytest.approx(math.pi, abs=1e-3) and found.z_score is not None
+    found = _report().result
+    assert found is not None and found["samples"] == 7 * 30_000_000
+    assert found["estimate"] == pytest.approx(math.pi, abs=1e-3) and found["z_score"] is not None
 
 
 @pytest.mark.parametrize(
@@ -338,9 +338,9 @@ def test_capacity_is_the_sum_of_the_pis_own_rates() -> None:
     report = _report(of=plan, defect=defect, **EXACT)
     found = report.capacity
     assert found is not None and found.rounds == (1, 4, 7)
-    assert found.samples_per_second == pytest.approx(2.8e6)
-    assert found.together_samples_per_second == pytest.approx(2.4e6)
+    assert found.amount_per_second == pytest.approx(2.8e6)
+    assert found.together_amount_per_second == pytest.approx(2.4e6)
     assert found.efficiency.value == pytest.approx(2.4 / 2.8)
-    rates = [each.alone_samples_per_second for each in report.pi_figures]
+    rates = [each.alone_amount_per_second for each in report.pi_figures]
     assert rates == pytest.approx([1e6, 1e6, 0.8e6])
     assert _report().capacity is None

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from pi_speedup.model.base import load
+from pi_speedup.model.trial import Trial
 from pi_speedup.problem import ProblemError
 from pi_speedup.report.evidence import Contents, Evidence
 from tests.unit.report import factory
@@ -29,7 +31,10 @@ def test_the_last_attempt_that_went_well_counts() -> None:
     trials = list(factory.trials(plan))
     place = next(i for i, t in enumerate(trials) if t.slot.cell == "together-3" and t.slot.round == 1)
     lost = trials[place].model_copy(update={"outcome": "failed", "workers": ()})
-    again = trials[place].model_copy(update={"attempt": 2})
+    name = trials[place].slot.name
+    # Each attempt draws from streams of its own.
+    again = load(Trial, trials[place].text().replace(f"{name}.1.", f"{name}.2."), "again")
+    again = again.model_copy(update={"attempt": 2})
     found = Evidence(Contents(plan, (*trials[:place], lost, again, *trials[place + 1 :])))
     (job,) = found.jobs
     assert job.trial.attempt == 2
@@ -59,11 +64,23 @@ def _one_pod_short(draft: factory.Draft) -> None:
 
 
 REFUSED: dict[str, tuple[factory.Defect, str]] = {
-    "another run": (_of_pod(report={"run_id": "other"}), "is of run other"),
-    "another engine": (_of_pod(report={"engine": "numpy"}), "ran engine numpy, not seed"),
+    "another run": (
+        _of_pod(report={"run_id": "other"}),
+        "is of another trial (run: other instead of 20261124-071530-3fa2)",
+    ),
+    "another engine": (_of_pod(report={"engine": "numpy"}), "(engine: numpy instead of seed)"),
+    "another Pi": (_of_pod(report={"node": "nas"}), "(Pi: nas instead of pi-2)"),
+    "another trial": (
+        _of_pod(report={"stream": "r001-00-alone.1.0"}),
+        "(streams: r001-00-alone.1.0.0 instead of r002-00-together-3.1.1.0)",
+    ),
     "another size": (
         _of_pod(process={"samples": 10, "inside": 8, "stretch": (2,) * 4}),
-        "drew 10 samples, not 10000000",
+        "(samples: 10 instead of 10000000)",
+    ),
+    "impossible counts": (
+        _of_pod(process={"inside": 20_000_000}),
+        "is damaged (processes.0 is",
     ),
     "a pod short": (_one_pod_short, "2 workers, but together-3 has 3"),
 }

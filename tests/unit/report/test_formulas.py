@@ -7,21 +7,18 @@ import math
 import pytest
 
 from pi_speedup.report.formulas import (
-    count_is_impossible,
     efficiency,
-    expected_maximum,
     geometric_mean,
     karp_flatt,
     karp_flatt_floor,
-    lag_quantile,
     log_sd,
     loss_factors,
-    merged_pi,
     pod_noise,
     seconds_for_all,
     serial_share,
     speedup,
 )
+from pi_speedup.report.statistics import expected_maximum, lag_quantile
 
 
 @pytest.mark.parametrize(
@@ -113,52 +110,3 @@ def test_pod_noise_needs_rounds_and_pis(seconds: list[list[float]]) -> None:
 def test_one_value_has_no_spread() -> None:
     assert log_sd([3.0]) is None
     assert log_sd([1.0, math.e]) == pytest.approx(math.sqrt(0.5))
-
-
-def test_pi_from_counts() -> None:
-    found = merged_pi(7_854_213 + 7_852_871, 20_000_000)
-    assert found.estimate == pytest.approx(4 * 15_707_084 / 20_000_000)
-    assert found.z_score == pytest.approx((found.estimate - math.pi) / 0.000367, rel=1e-2)
-    same = merged_pi(7_854_213, 10_000_000, independent=False)
-    assert (same.standard_error, same.z_score) == (None, None)
-    with pytest.raises(ValueError, match="impossible"):
-        merged_pi(11, 10)
-
-
-def _off(standard_errors: float, samples: int) -> int:
-    return round(samples * math.pi / 4 + standard_errors * math.sqrt(samples * 0.16855))
-
-
-@pytest.mark.parametrize(
-    ("inside", "samples", "impossible"),
-    [
-        (_off(0, 10**7), 10**7, False),
-        (_off(3, 10**7), 10**7, False),
-        (_off(-3, 10**7), 10**7, False),
-        (_off(7, 10**7), 10**7, True),
-        (_off(-7, 10**7), 10**7, True),
-        (0, 30_000_000, True),
-        (30_000_000, 30_000_000, True),
-        (1, 1, False),
-        (0, 1, False),
-        (0, 20, True),
-        (_off(0, 10**15), 10**15, False),
-        (_off(7, 10**15), 10**15, True),
-    ],
-    ids=[
-        "as expected",
-        "a bit high",
-        "a bit low",
-        "too high",
-        "too low",
-        "none of many",
-        "all of many",
-        "one of one",
-        "none of one",
-        "none of twenty",
-        "very many",
-        "very many, too high",
-    ],
-)
-def test_counts_are_tested_on_both_sides(inside: int, samples: int, impossible: bool) -> None:
-    assert count_is_impossible(inside, samples, 1e-6) is impossible

@@ -13,6 +13,7 @@ import pytest
 from markdown_it import MarkdownIt
 from pydantic import ValidationError
 
+from pi_speedup.catalogue import Catalogue
 from pi_speedup.cli.parser import main
 from pi_speedup.codes import Code
 from pi_speedup.model.compared import History
@@ -22,13 +23,13 @@ from pi_speedup.model.report import Report
 from pi_speedup.model.trial import Event, Outage
 from pi_speedup.problem import Problem
 from pi_speedup.report.build import build_report, report_files
-from pi_speedup.report.compare import compare
 from pi_speedup.report.evidence import Contents
-from pi_speedup.report.history import past_of
-from pi_speedup.report.page.runs import compared_page, history_page
 from pi_speedup.report.terminal import TABLE_COLUMNS
-from pi_speedup.report.words import columns
+from pi_speedup.runs.compare import compare
+from pi_speedup.runs.history import past_of
+from pi_speedup.runs.page import compared_page, history_page
 from pi_speedup.store import RunStore
+from pi_speedup.text import columns
 from tests.unit.report import factory
 from tests.unit.report.test_metrics import samples
 from tests.unit.report.test_page import Document
@@ -206,9 +207,7 @@ def test_json(files: dict[str, Any]) -> None:
 def test_pages_of_several_runs(hostile: str) -> None:
     def pages(text: str) -> tuple[str, str]:
         one = posted(build_report(contents(text)), text)
-        other = one.model_copy(
-            update={"run_id": "other", "settings": {**one.settings, "samples_per_process": 5}}
-        )
+        other = one.model_copy(update={"run_id": "other", "amount_per_process": 5})
         history = History(
             runs=(
                 past_of(one),
@@ -217,8 +216,10 @@ def test_pages_of_several_runs(hostile: str) -> None:
                 ),
             )
         )
-        found = compare(one, other, despite=["samples"])
-        return history_page(history, (None, None)), compared_page(found, one, other)
+        found = compare(one, other, despite=["amount"])
+        return history_page(history, (None, None), Catalogue("en")), compared_page(
+            found, one, other, Catalogue("en")
+        )
 
     for text, like in zip(pages(hostile), pages("word"), strict=True):
         inert(text, like)

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import re
-import string
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,16 +16,18 @@ from pathlib import Path
 
 import pytest
 
+from pi_speedup.catalogue import LANGUAGES, Catalogue, catalogue
 from pi_speedup.codes import Code
 from pi_speedup.model.base import load
-from pi_speedup.model.report import ControlName, Report
-from pi_speedup.problem import Problem, ProblemError
+from pi_speedup.model.report import Report
+from pi_speedup.problem import Problem
 from pi_speedup.report.build import build_report, report_files
-from pi_speedup.report.checks.registry import CHECKS
 from pi_speedup.report.evidence import Contents
 from pi_speedup.report.page.page import command, page
-from pi_speedup.report.page.words import LANGUAGES, TITLES, Words, catalogue
 from tests.unit.report import factory
+
+# In one process: what is made once is made for all of them.
+pytestmark = pytest.mark.xdist_group("pages")
 
 PROJECT = Path(__file__).resolve().parents[3]
 HOSTILE = "<script>alert(1)</script> {{ 7*7 }} \x1b[31m \u202egnp.exe \"' --> ]]> <b>& http://evil.example/x"
@@ -97,7 +98,7 @@ def made(run: str, language: str = "en") -> tuple[Report, str]:
     """Return the report and the page of one of the runs."""
     contents = RUNS[run]()
     report = build_report(contents)
-    return report, page(report, contents.trials, language)
+    return report, page(report, contents.trials, Catalogue(language))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -154,6 +155,7 @@ def test_it_carries_its_report(run: str) -> None:
     assert load(Report, Document(text).inside("script"), "the page") == report
 
 
+@pytest.mark.fault("Jinja in a log")
 def test_foreign_text_is_inert() -> None:
     # A setting that becomes a command holds no control character.
     word = re.sub("[\x00-\x1f\x7f]", "", HOSTILE)
@@ -176,7 +178,7 @@ def test_foreign_text_is_inert() -> None:
     )
     report = build_report(contents)
     for language in LANGUAGES:
-        text = page(report, contents.trials, language)
+        text = page(report, contents.trials, Catalogue(language))
         document = Document(text)
         assert [a["type"] for a in document.all("script")] == ["application/json"]
         assert not document.all("b")
@@ -187,77 +189,12 @@ def test_foreign_text_is_inert() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_catalogue_is_complete(language: str) -> None:
-    english, other = catalogue("en"), catalogue(language)
-    ours = {key: text for key, text in other.items() if not key.startswith(TITLES)}
-    assert set(ours) == set(english)
-    for key, text in ours.items():
-        fields = {name for _, name, _, _ in string.Formatter().parse(text) if name}
-        known = {name for _, name, _, _ in string.Formatter().parse(english[key]) if name}
-        assert fields == known, key
-    if language != "en":
-        codes = {key.removeprefix(TITLES) for key in other if key.startswith(TITLES)}
-        assert codes == {entry.code for entry in CHECKS}
-        # Not merely copied: what is the same is a name, or holds nothing but signs.
-        same = {key for key in ours if ours[key] == english[key]}
-        words = {key for key in same if re.search("[A-Za-z]{2}", re.sub(r"\{\w+\}", "", ours[key]))}
-        assert words <= {
-            "figures.karp_flatt",
-            "pis.pi",
-            "pis.server",
-            "method.pythons",
-            "method.kubelet",
-            "clock.x",
-            "unit.megahertz",
-        }
-
-
-def test_every_key_is_used() -> None:
-    folder = PROJECT / "src/pi_speedup/report/page"
-    source = "".join(
-        path.read_text("utf-8") for path in [*folder.rglob("*.py"), *folder.glob("templates/*.j2")]
-    )
-    # Keys that are put together of a beginning and a model's word.
-    made_of = (
-        "used",
-        "verdict",
-        "ending",
-        "figures",
-        "wall",
-        "trials",
-        "timeline",
-        "checks",
-        "method",
-        "heat",
-        "clock",
-        "outcome",
-        "margin",
-    )
-    beginnings = (
-        *(f"{section}." for section in made_of),
-        *("history.rate_", "history.speedup_"),
-        *("compare.together", "compare.alone", "compare.faster_side", "compare.slower_side"),
-    )
-    unused = [key for key in catalogue("en") if f'"{key}"' not in source and not key.startswith(beginnings)]
-    assert not unused
-
-
-def test_a_language_that_there_is_not_is_refused() -> None:
-    with pytest.raises(ProblemError, match="language: 'tlh' is not en or zh-TW"):
-        Words("tlh")
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
 def test_a_run_of_the_inventory_only_says_so_beside_its_verdict(language: str) -> None:
     words = catalogue(language)["verdict.inventory_only"]
     plan = factory.plan()
     of_inventory = build_report(factory.contents(nodes=factory.unreadable_nodes(plan)))
-    assert words in page(of_inventory, language=language)
-    assert words not in page(build_report(factory.contents()), language=language)
-
-
-def test_each_control_has_its_words() -> None:
-    assert all(f"checks.{name}" in catalogue("en") for name in ControlName.__args__)  # type: ignore[attr-defined]
+    assert words in page(of_inventory, (), Catalogue(language))
+    assert words not in page(build_report(factory.contents()), (), Catalogue(language))
 
 
 def test_the_command_measures_it_again() -> None:
@@ -312,14 +249,15 @@ def test_nothing_heavy_is_imported_without_a_page(tmp_path: Path) -> None:
 def test_it_stays_small(pis: int, rounds: int, most: int) -> None:
     plan = factory.plan(pis, rounds=rounds)
     contents = factory.contents(plan, hosts=factory.hosts(plan))
-    assert len(page(build_report(contents), contents.trials).encode()) <= most
+    assert len(page(build_report(contents), contents.trials, Catalogue("en")).encode()) <= most
 
 
-LEFT_OUT = {"en": "2 of 3 Pis measured. Left out, so in no figure: pi-3 (", "zh-TW": "3 台 Pi 中有 2 台"}
+LEFT_OUT = {"en": "2 of 3 Pis measured. Left out, so in no figure:", "zh-TW": "3 台 Pi 中有 2 台"}
 
 
 @pytest.mark.parametrize(("language", "words"), LEFT_OUT.items(), ids=LEFT_OUT)
 def test_a_pi_that_was_left_out_is_named_before_the_figure(language: str, words: str) -> None:
-    text = page(build_report(factory.contents(factory.degraded())), (), language)
-    named = text.index('pi-3 (<span lang="en">cordoned (unschedulable)</span>)')
+    text = page(build_report(factory.contents(factory.degraded())), (), Catalogue(language))
+    named = text.index('<span lang="en">pi-3')
+    assert "cordoned (unschedulable)" in text[named : named + 60]
     assert text.index(words) < named < text.index('<div class="hero">')

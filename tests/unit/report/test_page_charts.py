@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from pi_speedup.catalogue import LANGUAGES, Catalogue
 from pi_speedup.codes import Code
 from pi_speedup.model.report import Report
 from pi_speedup.problem import Problem
@@ -21,8 +22,10 @@ from pi_speedup.report.page.charts.chart import Chart
 from pi_speedup.report.page.charts.every_trial import MOST_DOTS
 from pi_speedup.report.page.charts.report import charts
 from pi_speedup.report.page.trials import dots, typical_round
-from pi_speedup.report.page.words import LANGUAGES, Words
 from tests.unit.report import factory
+
+# In one process: what is made once is made for all of them.
+pytestmark = pytest.mark.xdist_group("charts")
 
 SVG = "{http://www.w3.org/2000/svg}"
 Marks = list[dict[str, Any]]
@@ -60,7 +63,7 @@ RUNS: dict[str, Callable[[], Contents]] = {
 
 def _drawn(contents: Contents) -> tuple[Report, dict[str, Chart]]:
     report = build_report(contents)
-    return report, charts(report, contents.trials, Words("en"))
+    return report, charts(report, contents.trials, Catalogue("en"))
 
 
 @cache
@@ -256,14 +259,12 @@ def test_many_trials_are_drawn_together_and_none_is_lost() -> None:
 def test_pis_controls_and_heat(run: str) -> None:
     _, report, found = _run(run)
     for marks in both(found["pis"], "pi"):
-        assert {m["pi"]: m["rate"] for m in marks} == {
-            f.name: f.samples_per_second for f in report.pi_figures
-        }
+        assert {m["pi"]: m["rate"] for m in marks} == {f.name: f.amount_per_second for f in report.pi_figures}
         for mark, figure in zip(marks, report.pi_figures, strict=True):
-            share = figure.samples_per_second * figure.seconds.geometric_mean
+            share = figure.amount_per_second * figure.seconds.geometric_mean
             assert mark["low"] == pytest.approx(share / figure.seconds.maximum)
             assert mark["high"] == pytest.approx(share / figure.seconds.minimum)
-    alone = {f.name: f.alone_samples_per_second for f in report.pi_figures}
+    alone = {f.name: f.alone_amount_per_second for f in report.pi_figures}
     for marks in both(found["pis"], "pi-alone"):
         assert {m["pi"]: m["rate"] for m in marks} == {
             pi: rate for pi, rate in alone.items() if rate is not None
@@ -328,8 +329,18 @@ def test_the_timeline_is_that_of_the_trials(run: str) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_each_chart_can_be_read_without_eyes_and_without_colour(language: str) -> None:
     contents = RUNS["a whole run"]()
-    found = charts(build_report(contents), contents.trials, Words(language))
-    assert set(found) == {"speedup", "ledger", "wall", "trials", "pis", "timeline", "heat", "controls"}
+    found = charts(build_report(contents), contents.trials, Catalogue(language))
+    assert set(found) == {
+        "speedup",
+        "ledger",
+        "wall",
+        "trials",
+        "pis",
+        "timeline",
+        "heat",
+        "clock",
+        "controls",
+    }
     for chart in found.values():
         is_readable(chart)
     assert "pattern" in found["ledger"].wide and "pattern" in found["timeline"].wide

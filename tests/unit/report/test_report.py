@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from pi_speedup.catalogue import Catalogue
 from pi_speedup.codes import Code
 from pi_speedup.generate import generated
 from pi_speedup.model.base import load
@@ -20,9 +21,10 @@ from pi_speedup.report.build import build_report, report_files
 from pi_speedup.report.evidence import Contents
 from pi_speedup.report.markdown import escape_markdown, markdown
 from pi_speedup.report.terminal import TABLE_COLUMNS, terminal_table
-from pi_speedup.report.words import columns
+from pi_speedup.text import columns
 from tests.unit.report import factory
 
+EN = Catalogue("en")
 PROJECT = Path(__file__).resolve().parents[3]
 SCHEMA = PROJECT / "src/pi_speedup/report/report.schema.json"
 CAVEAT = "virtual Pis: says nothing about real hardware"
@@ -71,8 +73,8 @@ def test_from_the_folder_to_the_files(tmp_path: Path, make: Any) -> None:
     report = load(Report, files["report.json"], "report.json")
     assert report == build_report(contents)
     _validate(report)
-    assert files["report.md"] == markdown(report)
-    assert files["table"] == list(terminal_table(report))
+    assert files["report.md"] == markdown(report, (), EN)
+    assert files["table"] == list(terminal_table(report, EN))
     for line in files["table"]:
         assert columns(line) <= TABLE_COLUMNS and line == line.rstrip() and (line.isprintable() or not line)
 
@@ -110,7 +112,7 @@ def test_a_run_that_was_stopped_is_reported() -> None:
     assert (progress.rounds_complete, progress.rounds_planned, progress.trials_failed) == (4, 7, 1)
     assert (progress.ending.kind, progress.ending.problem) == ("failed", PROBLEM)
     assert len(report.comparisons[0].rounds) == 4
-    shown = " ".join(" ".join(terminal_table(report)).split())
+    shown = " ".join(" ".join(terminal_table(report, EN)).split())
     assert "4 of 7 rounds: stopped by pi-2: cordoned (unschedulable); go on with -e bench" in shown
     # What to do next is for the line that follows.
     assert "Next: " not in shown
@@ -122,20 +124,20 @@ def test_a_pi_that_was_left_out_is_named_wherever_the_pis_are() -> None:
     assert report.headline.startswith("2 of 3 Pis, one core of each, computed ")
     assert [each.pi for each in report.left_out] == ["pi-3"]
     assert report.comparisons[0].efficiency.value > 0.8
-    shown = " ".join(" ".join(terminal_table(report)).split())
+    shown = " ".join(" ".join(terminal_table(report, EN)).split())
     assert "NOTED left_out: pi-3 was left out (cordoned (unschedulable)). 2 of 3 Pis measured" in shown
-    text = markdown(report)
+    text = markdown(report, (), EN)
     assert text.startswith("# Speedup of 2 of 3 Pis\n")
     assert "\n2 of 3 Pis measured. Left out, so in no figure: pi-3 (cordoned (unschedulable)).\n" in text
 
 
 def test_without_a_round_there_are_trials_and_no_figure() -> None:
     report = build_report(factory.contents(rounds=0))
-    assert (report.verdict.status, report.comparisons, report.estimate_of_pi) == ("none", (), None)
+    assert (report.verdict.status, report.comparisons, report.result) == ("none", (), None)
     assert [row.name for row in report.trials] == ["r000-00-alone", "r000-01-together-3"]
-    shown = "\n".join(terminal_table(report))
+    shown = "\n".join(terminal_table(report, EN))
     assert "There is no figure: no round is complete." in shown and "r000-00-alone ok" in shown
-    assert "## Speedup" not in markdown(report)
+    assert "## Speedup" not in markdown(report, (), EN)
 
 
 VERDICTS: dict[str, tuple[Any, str, tuple[str, ...], str]] = {
@@ -143,13 +145,13 @@ VERDICTS: dict[str, tuple[Any, str, tuple[str, ...], str]] = {
         lambda: factory.contents(hosts=factory.hosts(factory.plan())),
         "sound",
         (),
-        "41 of 41 checks looked at.",
+        "45 of 45 checks looked at.",
     ),
     "doubtful": (
         lambda: factory.contents(factory.plan(samples_per_process=1_000_000)),
         "doubtful",
         ("short_run",),
-        "35 of 41 checks looked at; not: model_differs, governor_differs, throttled, temperature, load, "
+        "39 of 45 checks looked at; not: model_differs, governor_differs, throttled, temperature, load, "
         "clock_offset.",
     ),
     "of the inventory only": (
@@ -158,7 +160,7 @@ VERDICTS: dict[str, tuple[Any, str, tuple[str, ...], str]] = {
         ),
         "sound",
         (),
-        "39 of 41 checks looked at; not: system_differs, nodes. The Pis are those of the inventory: nothing "
+        "43 of 45 checks looked at; not: system_differs, nodes. The Pis are those of the inventory: nothing "
         "is known of their nodes.",
     ),
     "invalid, which outweighs doubtful": (
@@ -201,7 +203,7 @@ def test_what_of_a_pi_was_used(settings: dict[str, Any], cores: int | None, used
 
 
 def test_weak_scaling_end_to_end_is_an_efficiency_only() -> None:
-    lines = terminal_table(build_report(factory.contents()))
+    lines = terminal_table(build_report(factory.contents()), EN)
     (share,) = (line for line in lines if line.startswith("end to end, one share"))
     # Both times, no speedup, the efficiency.
     assert len([word for word in share.split() if word.replace(".", "").rstrip("%").isdigit()]) == 4
@@ -210,21 +212,23 @@ def test_weak_scaling_end_to_end_is_an_efficiency_only() -> None:
 def test_the_label_is_wherever_figures_are() -> None:
     report = build_report(factory.contents(factory.plan(4, caveat=CAVEAT, sweep=True)))
     assert report.caveat == CAVEAT
-    assert any(CAVEAT in line for line in terminal_table(report))
-    sections = markdown(report).split("\n## ")
+    assert any(CAVEAT in line for line in terminal_table(report, EN))
+    sections = markdown(report, (), EN).split("\n## ")
     assert len(sections) == 9
-    assert all(CAVEAT in section for section in sections if not section.startswith(("The trials", "The Pis")))
-    assert "NOTE" not in "".join(terminal_table(build_report(factory.contents())))
+    assert all(
+        CAVEAT in section for section in sections if not section.startswith(("Every trial", "The Pis"))
+    )
+    assert "NOTE" not in "".join(terminal_table(build_report(factory.contents()), EN))
 
 
 def test_pis_before_and_after() -> None:
     plan = factory.plan()
     hosts = factory.hosts(plan, {}, {"temperature_celsius": 84.5, "throttled": 0x40004})
-    text = markdown(build_report(factory.contents(plan, hosts=hosts)))
+    text = markdown(build_report(factory.contents(plan, hosts=hosts)), (), EN)
     row = next(line for line in text.splitlines() if line.startswith("| pi-2 | Raspberry Pi 4"))
     assert "48.3 °C → 84.5 °C | +0.000 s ± 0.020 s | 0.40 | ondemand |" in row
     assert "after the run: throttled; during the run: throttled" in row
-    assert "benchmark\\_host\\_checks is false" in markdown(build_report(factory.contents()))
+    assert "benchmark\\_host\\_checks is false" in markdown(build_report(factory.contents()), (), EN)
 
 
 HOSTILE = "x\n# Hello <b> | `c` [l](http://a.b) \x1b[31m\u202e @you $x$"
@@ -307,14 +311,14 @@ def test_foreign_text_adds_no_markup(text: str, escaped: str) -> None:
 
 def test_the_terminal_keeps_its_width_whatever_comes() -> None:
     plan = factory.plan(caveat="\N{CJK UNIFIED IDEOGRAPH-4E00}" * 150)
-    lines = terminal_table(build_report(factory.contents(plan)))
+    lines = terminal_table(build_report(factory.contents(plan)), EN)
     assert max(map(columns, lines)) <= TABLE_COLUMNS
     assert "".join(lines).count("\N{CJK UNIFIED IDEOGRAPH-4E00}") == 150
 
 
 def test_each_flag_is_shown_the_worst_first_in_two_lines_at_most() -> None:
     report = build_report(_hostile())
-    lines = terminal_table(report)
+    lines = terminal_table(report, EN)
     # Of the rounds that are missing the line of the run has told.
     flags = [check for check in report.checks if check.status == "flag" and check.code != "incomplete"]
     labels = ("INVALID ", "DOUBTFUL", "NOTED   ")

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Iterable, Sequence
 
+from pi_speedup.catalogue import Message
 from pi_speedup.report.checks.refusal import no_interval_because
 from pi_speedup.report.checks.registry import Finding, check, flagged, passed, unknown
 from pi_speedup.report.evidence import Evidence
+from pi_speedup.report.formulas import SD_PER_MAD
 from pi_speedup.report.intervals import (
     base_after_to_before,
     compute_pairs,
@@ -28,6 +31,7 @@ from pi_speedup.report.statistics import (
     range_quantile,
     slope,
     t_quantile,
+    unlike_difference,
 )
 
 # A certain difference may be too small to matter: below these nothing is flagged.
@@ -46,49 +50,47 @@ _LEAST_ROUNDS_FOR_NOISE = 3
 _DISTURBED, _DISTURBED_OF_FEW = 8.0, 12.0
 _LEAST_DISTURBANCE = 0.05
 _LEAST_ROUNDS_FOR_DISTURBANCE, _MANY_ROUNDS = 5, 7
-# Of the normal distribution: standard deviation over median absolute deviation.
-_SD_PER_MAD = 1.4826
+# A base case likewise, whose own deviation is told by one value a round.
+_DISTURBED_BASE, _DISTURBED_BASE_OF_FEW = 6.0, 8.0
 _WIDEST_PERCENT = 10.0
 
 
-@check("precision", "The speedup has an interval, and a narrow one", whole_run=True)
+@check("precision", whole_run=True)
 def precision(evidence: Evidence) -> Finding:
     """Look how wide the interval of the compute speedup is."""
     why = no_interval_because(evidence)
     if why is not None:
-        return flagged([f"no interval: {why}"], "How far chance moved the figure is not known.", "doubtful")
+        none = Message("check.precision.none", why=why)
+        return flagged([none], Message("check.precision.possible_none"), "doubtful")
     width = (
         interval_half_width_percent(ratio_estimate(compute_pairs(evidence), quantile_of(evidence.plan)))
         or 0.0
     )
-    figures = f"{width:.2g}% to each side"
+    figures = Message("check.precision.width", percent=width)
     if width > _WIDEST_PERCENT:
-        return flagged(
-            [figures],
-            "More rounds, longer trials or quieter Pis make it narrower.",
-            "doubtful",
-        )
+        return flagged([figures], Message("check.precision.possible"), "doubtful")
     return passed(figures)
 
 
-@check("imbalance", "The Pis are equally fast", whole_run=True)
+@check("imbalance", whole_run=True)
 def imbalance(evidence: Evidence) -> Finding:
     """Compare the Pis' mean times with the range that as many equal Pis would show."""
     pis = evidence.pis
     if pis == 1:
-        return passed("one Pi")
-    logs: dict[str, list[float]] = {pi: [] for pi in evidence.plan.pis}
-    for job in evidence.jobs:
-        for work in job.works:
-            logs.setdefault(work.pi, []).append(math.log(work.seconds))
-    means = {pi: statistics.fmean(values) for pi, values in logs.items() if values}
+        return passed(Message("check.imbalance.one_pi"))
+    means = {pi: statistics.fmean(values) for pi, values in evidence.pods_log_seconds.items()}
     slowest, fastest = max(means, key=means.__getitem__), min(means, key=means.__getitem__)
     ratio = math.exp(means[slowest] - means[fastest]) - 1
-    figures = f"{_pi(evidence, slowest)} took {ratio:.1%} longer than {_pi(evidence, fastest)}"
+    figures = Message(
+        "check.imbalance.longer",
+        slowest=_pi(evidence, slowest),
+        more=ratio,
+        fastest=_pi(evidence, fastest),
+    )
     noise = evidence.pod_noise
     if noise is None:
         if pis > _FEW_PIS:
-            return unknown(f"{figures}; one round does not tell how much of it is noise")
+            return unknown(Message("check.imbalance.one_round", figures=figures))
         threshold, seen = _IMBALANCE_OF_ONE_ROUND, _IMBALANCE_OF_ONE_ROUND
     else:
         rounds = len(evidence.rounds)
@@ -99,14 +101,14 @@ def imbalance(evidence: Evidence) -> Finding:
     if ratio > threshold:
         return flagged(
             [figures],
-            "The others waited for the slowest, and with another base Pi the speedup would be another.",
+            Message("check.imbalance.possible"),
             "doubtful" if ratio > _DOUBTFUL_IMBALANCE else "none",
             could_have_seen=seen,
         )
     return passed(figures, seen)
 
 
-@check("disturbed_pods", "No pod took much longer in one round than in the others", whole_run=True)
+@check("disturbed_pods", whole_run=True)
 def disturbed_pods(evidence: Evidence) -> Finding:
     """Compare each pod's time with the median of its Pi's, in the light of how far all are from theirs.
 
@@ -116,115 +118,161 @@ def disturbed_pods(evidence: Evidence) -> Finding:
     rounds, pis = len(evidence.rounds), evidence.pis
     many = rounds >= _MANY_ROUNDS
     if rounds < _LEAST_ROUNDS_FOR_DISTURBANCE or (pis == 1 and not many):
-        return unknown(f"{rounds} rounds do not tell what is usual")
-    logs: dict[str, list[float]] = {}
-    for job in evidence.jobs:
-        for work in job.works:
-            logs.setdefault(work.pi, []).append(math.log(work.seconds))
-    usual = {pi: statistics.median(values) for pi, values in logs.items()}
+        return unknown(Message("check.disturbed_pods.few", count=rounds))
+    usual = {pi: statistics.median(values) for pi, values in evidence.pods_log_seconds.items()}
     beyond = [
-        (math.log(work.seconds) - usual[work.pi], job, work) for job in evidence.jobs for work in job.works
+        (math.log(work.seconds) - usual[work.pi], job.round, job.who(work))
+        for job in evidence.jobs
+        for work in job.works
     ]
-    deviation = _SD_PER_MAD * statistics.median(abs(each) for each, _, _ in beyond)
+    deviation = _deviation(by for by, _, _ in beyond)
     times = _DISTURBED if many and pis > 1 else _DISTURBED_OF_FEW
+    return _disturbed("disturbed_pods", beyond, deviation, times, 1.25)
+
+
+@check("disturbed_base", whole_run=True)
+def disturbed_base(evidence: Evidence) -> Finding:
+    """Compare each base case's time with their median, in the light of how far they and the pods are off."""
+    rounds = len(evidence.rounds)
+    if rounds < _LEAST_ROUNDS_FOR_DISTURBANCE:
+        return unknown(Message("check.disturbed_base.few", count=rounds))
+    logs = [math.log(each.seconds) for each in evidence.alone]
+    usual = statistics.median(logs)
+    beyond = [(by - usual, each.round, each.place) for by, each in zip(logs, evidence.alone, strict=True)]
+    of_pods = [
+        each - statistics.median(values) for values in evidence.pods_log_seconds.values() for each in values
+    ]
+    # Where they vary more than pods do, that is no disturbance.
+    deviation = max(_deviation(by for by, _, _ in beyond), _deviation(of_pods))
+    times = _DISTURBED_BASE if rounds >= _MANY_ROUNDS else _DISTURBED_BASE_OF_FEW
+    return _disturbed("disturbed_base", beyond, deviation, times, 1.5)
+
+
+def _deviation(beyond: Iterable[float]) -> float:
+    return SD_PER_MAD * statistics.median(map(abs, beyond))
+
+
+def _disturbed(
+    code: str, beyond: Sequence[tuple[float, int, Message]], deviation: float, times: float, margin: float
+) -> Finding:
+    """Judge how far each of some trials is beyond its usual time (of logarithms), in a round, by whom.
+
+    margin: what is disturbed raises the deviation itself, the more the fewer it is told by; by simulation.
+    """
     threshold = max(math.log1p(_LEAST_DISTURBANCE), times * deviation)
-    # A pod that is disturbed may be a fast one without, and raises the median deviation itself.
-    seen = math.expm1(1.25 * threshold + 3 * deviation)
+    # What is disturbed may be fast without.
+    seen = math.expm1(margin * threshold + 3 * deviation)
     found = [
-        (job.round, f"{job.who(work)} took {math.expm1(by):.0%} longer than usual")
-        for by, job, work in beyond
+        (number, Message(f"check.{code}.longer", who=who, more=math.expm1(by)))
+        for by, number, who in beyond
         if by > threshold
     ]
     if found:
         return flagged(
-            [text for _, text in found],
-            "Possibly something else ran there. With many such pods the interval covers too little.",
+            [each for _, each in found],
+            Message(f"check.{code}.possible"),
             "doubtful",
             (number for number, _ in found),
             seen,
         )
     most = math.expm1(max(by for by, _, _ in beyond))
-    return passed(f"a pod took at most {most:.1%} longer than usual on its Pi", seen)
+    return passed(Message(f"check.{code}.passed", more=most), seen)
 
 
-@check("superlinear", "The speedup is not more than the Pis can give", whole_run=True)
+@check("slow_base", whole_run=True)
+def slow_base(evidence: Evidence) -> Finding:
+    """Ask whether the base Pi is certainly slower alone than as one of all: something held it up there.
+
+    Its own pods are what it is compared with, so neither the other Pis' speeds nor the last of N is in it.
+    The base cases vary by themselves, the pods as all Pis' together.
+    """
+    alone = [math.log(each.seconds) for each in evidence.alone]
+    pods = evidence.pods_log_seconds
+    own = pods.get(evidence.plan.base_pi, ())
+    if min(len(alone), len(own)) < _LEAST_ROUNDS_FOR_NOISE:
+        return unknown(Message("check.slow_base.few", count=min(len(alone), len(own))))
+    freedom = sum(len(values) - 1 for values in pods.values())
+    of_a_pod = math.fsum(statistics.pvariance(each) * len(each) for each in pods.values()) / freedom
+    found = unlike_difference(
+        statistics.fmean(alone) - statistics.fmean(own),
+        [(statistics.variance(alone) / len(alone), len(alone) - 1), (of_a_pod / len(own), freedom)],
+    )
+    # Only one of two sides is looked at.
+    chance = 2 * FALSE_ALARM
+    figures = Message("check.slow_base.took", pi=evidence.plan.base_pi, change=math.expm1(found.value))
+    beyond_least = _LEAST_CHANGE + t_quantile(POWER, found.freedom) * found.error
+    seen = math.expm1(max(beyond_least, found.detectable(chance)))
+    if found.value > _LEAST_CHANGE and found.p_value < chance:
+        return flagged([figures], Message("check.slow_base.possible"), "doubtful", could_have_seen=seen)
+    return passed(figures, seen)
+
+
+@check("superlinear", whole_run=True)
 def superlinear(evidence: Evidence) -> Finding:
     """Ask whether efficiency is certainly above 1."""
     pairs = compute_pairs(evidence)
     logs = [math.log(pair.ratio / evidence.pis) for pair in pairs]
     if len(logs) < _LEAST_ROUNDS_FOR_NOISE:
-        return unknown(f"{len(logs)} rounds do not tell noise from more")
+        return unknown(Message("check.superlinear.few", count=len(logs)))
     found = mean_difference(logs)
     # Only one of two sides is looked at.
     chance = 2 * FALSE_ALARM
     # Clocks that are off shift the efficiency of all rounds alike.
     clocks = statistics.fmean(math.log(pair.most / pair.below) for pair in pairs)
     low = found.bounds(1 - chance)[0] - clocks
-    figures = f"efficiency {math.exp(found.value):.1%}"
+    efficiency = math.exp(found.value)
     seen = math.expm1(found.detectable(chance) + clocks)
     if low > 0:
         return flagged(
-            [f"{figures}, at least {math.exp(low):.1%}"],
-            "Possibly the base Pi was slowed when it worked alone, or is slower than the others.",
+            [Message("check.superlinear.above", efficiency=efficiency, least=math.exp(low))],
+            Message("check.superlinear.possible"),
             "doubtful",
             could_have_seen=seen,
         )
-    return passed(figures, seen)
+    return passed(Message("check.superlinear.passed", efficiency=efficiency), seen)
 
 
-@check("proportionality", "One Pi's time grows in proportion to the samples", whole_run=True)
+@check("proportionality", whole_run=True)
 def proportionality(evidence: Evidence) -> Finding:
     """Compare T1(N n) with N T1(n): one Pi, twice alone."""
     found = long_to_short_base(evidence)
     if found is None:
-        return unknown("no round measured one Pi with the samples of all")
-    return _must_be_zero(
-        found,
-        "one Pi needs {:+.1%} for the samples of all, measured against its time for a share",
-        "Possibly its speed changed when it worked longer; the speedup rests on proportion.",
-    )
+        return unknown(Message("check.proportionality.none", units=evidence.units))
+    return _must_be_zero(found, "proportionality", evidence)
 
 
-@check("control", "Alone, one Pi is as fast after a Job as before it", whole_run=True)
+@check("control", whole_run=True)
 def control(evidence: Evidence) -> Finding:
     """Compare the base cases before the Job of their round with those after it."""
     found = base_after_to_before(evidence)
     if found is None:
-        return unknown("all base cases were on the same side of their Job")
-    return _must_be_zero(
-        found,
-        "one Pi takes {:+.1%} after a Job, measured against before it",
-        "Possibly a Job heats the Pi or leaves something running; the base case depends on its place.",
-    )
+        return unknown(Message("check.control.one_side"))
+    return _must_be_zero(found, "control", evidence)
 
 
-@check("drift", "The speedup did not drift over the rounds", whole_run=True)
+@check("drift", whole_run=True)
 def drift(evidence: Evidence) -> Finding:
     """Fit a line through the rounds' speedups."""
     logs = [math.log(pair.ratio) for pair in compute_pairs(evidence)]
     if len(logs) < _LEAST_ROUNDS_FOR_DRIFT:
-        return unknown(f"{len(logs)} rounds; a trend needs {_LEAST_ROUNDS_FOR_DRIFT}")
-    return _must_be_zero(
-        slope(logs),
-        "from the first round to the last it changed by {:+.1%}",
-        "Possibly one side grew slower than the other, as by heat; the interval takes rounds as equals.",
-        _DRIFT_FALSE_ALARM,
-    )
+        return unknown(Message("check.drift.few", count=len(logs), least=_LEAST_ROUNDS_FOR_DRIFT))
+    return _must_be_zero(slope(logs), "drift", evidence, _DRIFT_FALSE_ALARM)
 
 
 def _must_be_zero(
-    found: Difference | float, words: str, possible: str, chance: float = FALSE_ALARM
+    found: Difference | float, code: str, evidence: Evidence, chance: float = FALSE_ALARM
 ) -> Finding:
+    change = math.expm1(found if isinstance(found, float) else found.value)
+    figures = Message(f"check.{code}.changed", change=change, units=evidence.units)
     if isinstance(found, float):
-        return unknown(f"{words.format(math.expm1(found))}; too few rounds to tell whether that is noise")
-    figures = words.format(math.expm1(found.value))
+        return unknown(Message("check.too_few", figures=figures))
     beyond_least = _LEAST_CHANGE + t_quantile(POWER, found.freedom) * found.error
     seen = math.expm1(max(beyond_least, found.detectable(chance)))
     if found.p_value < chance and abs(found.value) > _LEAST_CHANGE:
-        return flagged([figures], possible, "doubtful", could_have_seen=seen)
+        return flagged([figures], Message(f"check.{code}.possible"), "doubtful", could_have_seen=seen)
     return passed(figures, seen)
 
 
 def _pi(evidence: Evidence, pi: str) -> str:
     node = evidence.node(pi)
-    return f"{pi} (the K3s server)" if node is not None and node.server else pi
+    return Message("where.server", pi=pi) if node is not None and node.server else pi

@@ -2,110 +2,136 @@
 
 from __future__ import annotations
 
+import statistics
+from collections import defaultdict
+
+from pi_speedup.catalogue import Message
 from pi_speedup.model.host import HostState
+from pi_speedup.model.report import Effect
+from pi_speedup.model.trial import OtherPods, OtherRun
 from pi_speedup.report.checks.registry import Finding, check, flagged, passed, unknown
-from pi_speedup.report.evidence import Evidence
-from pi_speedup.text import listed
+from pi_speedup.report.evidence import Evidence, Measurement
+from pi_speedup.report.wording import slowed_words, throttling
 
-# Bits of the firmware's get_throttled: what is so now, and 16 bits higher what was so since the Pi started.
-_NOW = {
-    0: "under-voltage",
-    1: "its frequency is capped",
-    2: "throttled",
-    3: "at its soft temperature limit",
-}
-_SINCE_START = 16
 # From here on a Raspberry Pi 4 or 5 slows down.
-_HOT_CELSIUS = 80.0
-_NOT_LOOKED = "the Pis were not looked at (benchmark_host_checks is false)"
+HOT_CELSIUS = 80.0
+# What K3s brings itself, DNS and metrics, requests a tenth of a core each on one of the Pis.
+_MOST_OF_OTHERS = 0.1
+# A benchmark that begins or ends meanwhile takes less from a trial than its share of it.
+_MOST_SHARED = 0.05
+# A Pi's steps are coarser, and one of them changes the speedup by as much.
+_FREQUENCY_CHANGE = 0.03
 
 
-@check("nodes", "Each Pi's node could take a pod before the run", without_rounds=True)
+@check("nodes", without_rounds=True)
 def nodes(evidence: Evidence) -> Finding:
     """Read what the cluster said of the Pis' nodes when the run last began."""
     if not evidence.nodes_readable:
-        return unknown(
-            "the kubeconfig may not list nodes: the Pis are those of the inventory, and nobody looked "
-            "whether their nodes are ready, cordoned or of another architecture"
-        )
+        return unknown(Message("check.nodes.not_readable"))
     described = [node for pi in evidence.plan.pis if (node := evidence.node(pi)) is not None]
     if len(described) < evidence.pis:
-        return unknown("the cluster did not describe all Pis")
-    found = [problem.cause for node in described for problem in node.problems]
+        return unknown(Message("check.not_described"))
+    found = [
+        Message("check.nodes.problem", problem=problem.cause)
+        for node in described
+        for problem in node.problems
+    ]
     if found:
-        return flagged(found, "Nothing was measured then; what was measured before counts.", "none")
-    return passed(f"all ready, not cordoned, of architecture {evidence.plan.settings.architecture}")
+        return flagged(found, Message("check.nodes.possible"), "none")
+    return passed(Message("check.nodes.passed", architecture=evidence.plan.settings.architecture))
 
 
-@check("throttled", "No Pi was throttled", without_rounds=True)
+@check("throttled", without_rounds=True)
 def throttled(evidence: Evidence) -> Finding:
     """Read the firmware's bits. Those that were set before the run stay set until the Pi starts anew."""
     if not evidence.hosts:
-        return unknown(_NOT_LOOKED)
-    found = [f"{host.name} {word}" for host in evidence.hosts for word in words(host.before, host.after)]
+        return unknown(Message("check.not_looked"))
+    found = [
+        Message("check.throttled.slowed", pi=host.name, when=when)
+        for host in evidence.hosts
+        for when in throttling(host.before, host.after)
+    ]
     if found:
-        return flagged(
-            found,
-            "A slowed Pi makes the speedup too low, or too high if it was slowed when it worked alone. "
-            "Better power or cooling may help.",
-            "doubtful",
-        )
+        return flagged(found, Message("check.throttled.possible"), "doubtful")
     silent = [host.name for host in evidence.hosts if not all(map(_tells, (host.before, host.after)))]
     if silent:
-        return unknown(f"{listed(silent)} does not tell (vcgencmd get_throttled)")
+        return unknown(Message("check.throttled.silent", pis=silent))
     blind = [
-        f"{host.name} ({listed(_now(host.before.throttled >> _SINCE_START))})"
+        Message("check.throttled.blind_pi", pi=host.name, what=slowed_words(earlier))
         for host in evidence.hosts
-        if host.before and host.before.throttled and _now(host.before.throttled >> _SINCE_START)
+        if host.before and (earlier := host.before.slowed_since())
     ]
     if blind:
-        return unknown(
-            f"it had happened before the run on {listed(blind)}, and then the firmware does not tell whether "
-            "it happened again; restart the Pi before the next run"
-        )
-    return passed("the firmware noted neither heat nor want of power")
+        return unknown(Message("check.throttled.blind", pis=blind))
+    return passed(Message("check.throttled.passed"))
 
 
-@check("temperature", "No Pi was so hot that it slows down", without_rounds=True)
+@check("temperature", without_rounds=True)
 def temperature(evidence: Evidence) -> Finding:
     """Read the temperatures before and after the run, and before and after each trial."""
-    told: dict[str, list[tuple[float, str]]] = {pi: [] for pi in evidence.plan.pis}
+    told: dict[str, list[tuple[float, Message]]] = {pi: [] for pi in evidence.plan.pis}
     for host in evidence.hosts:
-        for when, state in (("before the run", host.before), ("after the run", host.after)):
+        for when, state in (("before", host.before), ("after", host.after)):
             if state is not None and state.temperature_celsius is not None:
-                told.setdefault(host.name, []).append((state.temperature_celsius, when))
+                read = Message(f"when.{when}")
+                told.setdefault(host.name, []).append((state.temperature_celsius, read))
     for measurement, work in evidence.works:
         for when, celsius in zip(("before", "after"), work.report.celsius, strict=True):
             if celsius is not None:
-                told.setdefault(work.pi, []).append((celsius, f"{when} {measurement.place}"))
+                read = Message(f"when.{when}_trial", place=measurement.place)
+                told.setdefault(work.pi, []).append((celsius, read))
     hottest = {name: max(found) for name, found in told.items() if found}
     hot = [
-        f"{name} had {celsius:.0f} \N{DEGREE SIGN}C {when}"
+        Message("check.temperature.hot", pi=name, celsius=celsius, when=when)
         for name, (celsius, when) in hottest.items()
-        if celsius >= _HOT_CELSIUS
+        if celsius >= HOT_CELSIUS
     ]
     if hot:
         return flagged(
             hot,
-            "Possibly it slowed down. More cooling, or benchmark_rest_seconds between the trials, may help.",
+            Message("check.temperature.possible"),
             "doubtful",
         )
     silent = [name for name, found in told.items() if not found]
-    if not hottest:
-        return unknown(
-            _NOT_LOOKED if not evidence.hosts else f"{listed(silent)} does not tell its temperature"
-        )
+    if not hottest and not evidence.hosts:
+        return unknown(Message("check.not_looked"))
     if silent:
-        return unknown(f"{listed(silent)} does not tell its temperature")
+        return unknown(Message("check.temperature.silent", pis=silent))
     celsius, when = max(hottest.values())
-    return passed(f"at most {celsius:.0f} \N{DEGREE SIGN}C, {when}")
+    return passed(Message("check.temperature.passed", celsius=celsius, when=when))
 
 
-@check("load", "No Pi was busy before the run", without_rounds=True)
+@check("frequency", whole_run=True)
+def frequency(evidence: Evidence) -> Finding:
+    """Compare the frequency that the base Pi had when it had worked alone with that as one of all.
+
+    After a trial only: before one an idle Pi saves power. All Pis that slow down together look like a loss of
+    working together, and nothing else would tell.
+    """
+    pi = evidence.plan.base_pi
+    alone, together = (
+        [
+            work.report.megahertz[1]
+            for measurement in measurements
+            for work in measurement.works
+            if work.pi == pi and work.report.megahertz[1] is not None
+        ]
+        for measurements in (evidence.alone, evidence.jobs)
+    )
+    if not alone or not together:
+        return unknown(Message("check.frequency.silent", pi=pi))
+    one, all_of_them = statistics.median(alone), statistics.median(together)
+    figures = Message("check.frequency.had", pi=pi, alone=one, together=all_of_them)
+    if abs(all_of_them / one - 1) > _FREQUENCY_CHANGE:
+        return flagged([figures], Message("check.frequency.possible"), "doubtful")
+    return passed(figures)
+
+
+@check("load", without_rounds=True)
 def load(evidence: Evidence) -> Finding:
     """Compare the load before the run with the cores that the run does not need."""
     if not evidence.hosts:
-        return unknown(_NOT_LOOKED)
+        return unknown(Message("check.not_looked"))
     processes = evidence.together.processes_per_pi
     found, silent, most = [], [], 0.0
     for host in evidence.hosts:
@@ -116,29 +142,49 @@ def load(evidence: Evidence) -> Finding:
         most = max(most, host.before.load_1_minute)
         # Half a process more than there are cores: something waits for another.
         if host.before.load_1_minute + processes > cores + 0.5:
-            found.append(f"{host.name} had a load of {host.before.load_1_minute:.1f} on {cores} cores")
+            found.append(
+                Message("check.load.busy", pi=host.name, load=host.before.load_1_minute, cores=cores)
+            )
     if found:
-        return flagged(found, "Possibly something else computed there during the run, too.", "doubtful")
+        return flagged(found, Message("check.load.possible"), "doubtful")
     if silent:
-        return unknown(f"{listed(silent)} does not tell its load or its cores")
-    return passed(f"a load of {most:.1f} at most")
+        return unknown(Message("check.load.silent", pis=silent))
+    return passed(Message("check.load.passed", load=most))
 
 
-def words(before: HostState | None, after: HostState | None) -> tuple[str, ...]:
-    """Return what slowed a Pi down before, during or after a run, in words; () if nothing is known to."""
-    found = []
-    for when, state in (("before", before), ("after", after)):
-        if state is not None and state.throttled is not None and _now(state.throttled):
-            found.append(f"{when} the run: {listed(_now(state.throttled))}")
-    if before and after and before.throttled is not None and after.throttled is not None:
-        fresh = (after.throttled & ~before.throttled) >> _SINCE_START
-        if _now(fresh):
-            found.append(f"during the run: {listed(_now(fresh))}")
-    return tuple(found)
-
-
-def _now(bits: int) -> list[str]:
-    return [word for bit, word in _NOW.items() if bits >> bit & 1]
+@check("neighbours")
+def neighbours(evidence: Evidence) -> Finding:
+    """Weigh other benchmarks by their share of a trial, and others' pods by the cores that they request."""
+    runs: dict[str, list[tuple[Measurement, OtherRun]]] = defaultdict(list)
+    pods: dict[str, OtherPods] = {}
+    found, rounds = [], []
+    doubtful, most = False, 0.0
+    for measurement in evidence.measured:
+        for run in measurement.trial.other_runs:
+            runs[run.what].append((measurement, run))
+        for each in measurement.trial.other_pods:
+            share = each.cores / (evidence.cores(each.pi) or 1)
+            most = max(most, share)
+            if each.runs or share > _MOST_OF_OTHERS:
+                rounds.append(measurement.round)
+                pods[each.pi] = max(pods.get(each.pi, each), each, key=lambda pod: (pod.runs, pod.cores))
+    for what, shared in runs.items():
+        seconds, beside = sum(run.seconds for _, run in shared), [each for each in shared if each[1].pis]
+        where = Message(f"check.neighbours.{'same' if beside else 'other'}_pis")
+        found.append(
+            Message("check.neighbours.run", what=what, where=where, seconds=seconds, count=len(shared))
+        )
+        rounds += [measurement.round for measurement, _ in beside]
+        doubtful |= any(run.seconds > _MOST_SHARED * each.wall_seconds for each, run in beside)
+    for pi, each in pods.items():
+        found.append(Message("check.neighbours.pods", pi=pi, cores=each.cores, what=each.what))
+    if found:
+        effect: Effect = "doubtful" if doubtful or pods else "none"
+        return flagged(found, Message("check.neighbours.possible"), effect, rounds)
+    deaf = [each for each in evidence.measured if {"claims", "pods"} & set(each.trial.unheard)]
+    if deaf:
+        return unknown(Message("check.neighbours.unheard", count=len(deaf)))
+    return passed(Message("check.neighbours.passed", most=most))
 
 
 def _tells(state: HostState | None) -> bool:

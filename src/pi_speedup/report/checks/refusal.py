@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+
+from pi_speedup.catalogue import Message
 from pi_speedup.plan.progress import LEAST_ROUNDS
 from pi_speedup.report.checks.registry import run_checks
 from pi_speedup.report.evidence import Evidence
@@ -12,22 +15,21 @@ _MOST_INVALID_ROUNDS = 0.2
 _NEVER = ("order_done", "rounds_alike")
 
 
-def no_interval_because(evidence: Evidence) -> str | None:
-    """Return why the rounds give no interval, in words; None if they do."""
+# Asked for each figure of a report: all checks that judge rounds are made for it.
+@functools.lru_cache(maxsize=1)
+def no_interval_because(evidence: Evidence) -> Message | None:
+    """Return why the rounds give no interval; None if they do."""
     count = len(evidence.rounds)
+    rounds = Message("noun.round", count=count)
     if count < LEAST_ROUNDS:
-        return f"{_rounds(count)} complete, an interval needs {LEAST_ROUNDS}"
+        return Message("no_interval.few", rounds=rounds, least=LEAST_ROUNDS)
     invalid: set[int] = set()
     for check in run_checks(evidence, whole_run=False):
         if check.status != "flag" or check.effect != "invalid":
             continue
         if check.code in _NEVER:
-            return f"{check.code}: {check.found}"
+            return Message("no_interval.check", code=check.code, found=check.found)
         invalid.update(check.rounds)
     if len(invalid) > _MOST_INVALID_ROUNDS * count:
-        return f"checks of the kind invalid flag {len(invalid)} of {_rounds(count)}"
+        return Message("no_interval.invalid", flagged=len(invalid), rounds=rounds)
     return None
-
-
-def _rounds(count: int) -> str:
-    return "1 round" if count == 1 else f"{count} rounds"

@@ -6,10 +6,11 @@ import statistics
 from collections import defaultdict
 from itertools import pairwise
 
+from pi_speedup.catalogue import Message
 from pi_speedup.report.checks.registry import Finding, check, flagged, passed, unknown
 from pi_speedup.report.evidence import Evidence, Measurement, Work
-from pi_speedup.report.formulas import lag_quantile
-from pi_speedup.text import listed, one_line
+from pi_speedup.report.formulas import SD_PER_MAD
+from pi_speedup.text import one_line
 
 # Two clocks read one after the other, and one of them slewed by NTP.
 _CLOCK_SECONDS = 0.01
@@ -22,15 +23,13 @@ _LEAST_SECONDS = 3.0
 _MOST_LATE_SHARE = 0.05
 # And what they may cost however usual that is: beyond it the figure is one of starting, not of computing.
 _MOST_USUAL_SHARE = 0.2
-# Of the normal distribution: standard deviation over median absolute deviation.
-_SD_PER_MAD = 1.4826
 
 
-@check("clocks_disagree", "The times fit together")
+@check("clocks_disagree")
 def clocks_disagree(evidence: Evidence) -> Finding:
     """Compare clocks of one Pi with each other, and each time with those that it must contain."""
-    stepped: list[str] = []
-    impossible: list[str] = []
+    stepped: list[Message] = []
+    impossible: list[Message] = []
     rounds = []
     for measurement in evidence.measured:
         before = len(stepped) + len(impossible)
@@ -38,31 +37,37 @@ def clocks_disagree(evidence: Evidence) -> Finding:
             stepped += _clock_was_set(measurement, work)
         for what, inner, outer in _nested(measurement):
             if inner > _with_tolerance(outer):
-                impossible.append(f"{measurement.place}: {what} ({inner:.2f} s in {outer:.2f} s)")
+                impossible.append(
+                    Message(
+                        "check.clocks_disagree.impossible",
+                        place=measurement.place,
+                        what=what,
+                        inner=inner,
+                        outer=outer,
+                    )
+                )
         if len(stepped) + len(impossible) > before:
             rounds.append(measurement.round)
     if impossible:
         return flagged(
             [*impossible, *stepped],
-            "One of these clocks is wrong; see that NTP runs on every Pi (timedatectl).",
+            Message("check.clocks_disagree.possible"),
             "invalid",
             rounds,
         )
     if stepped:
-        return flagged(
-            stepped, "Possibly NTP set it. The makespan of that round is uncertain.", "doubtful", rounds
-        )
+        return flagged(stepped, Message("check.clocks_disagree.possible_set"), "doubtful", rounds)
     shortest = min(
         process.duration_seconds for _, work in evidence.works for process in work.report.processes
     )
     return passed(
-        "each time is as long as what it contains, and no clock was set",
+        Message("check.clocks_disagree.passed"),
         # By a thousandth more than what is tolerated.
         1.001 * max(_CLOCK_SHARE / (1 - _CLOCK_SHARE), _BETWEEN_READINGS_SECONDS / shortest),
     )
 
 
-@check("late_start", "The pods started together")
+@check("late_start")
 def late_start(evidence: Evidence) -> Finding:
     """Judge late pods by what they cost, beyond what as many starts are usually apart in this run."""
     usual = _expected_range_seconds(evidence)
@@ -73,36 +78,39 @@ def late_start(evidence: Evidence) -> Finding:
         lost = 1 - job.longest / job.seconds
         worst = max(worst, lost)
         if lost > _MOST_LATE_SHARE and (late > usual or lost > _MOST_USUAL_SHARE):
-            found.append(f"{job.who(last)} started {late:.2f} s after the first, which cost {lost:.0%}")
+            found.append(Message("check.late_start.late", who=job.who(last), seconds=late, lost=lost))
             rounds.append(job.round)
     seen = _visible_lateness(evidence, usual)
     if found:
         return flagged(
             found,
-            "Possibly that Pi was busy or had to fetch something. The speedup counts the waiting and is too "
-            "low for longer work.",
+            Message("check.late_start.possible"),
             "doubtful",
             rounds,
             seen,
         )
-    return passed(f"starting cost at most {max(0.0, worst):.1%} of a round", seen)
+    return passed(Message("check.late_start.passed", lost=max(0.0, worst)), seen)
 
 
-@check("short_run", "The trials were long enough to say something")
+@check("short_run")
 def short_run(evidence: Evidence) -> Finding:
     """Look for the shortest worker."""
     measurement, work = min(evidence.works, key=lambda pair: pair[1].seconds)
-    figures = f"the shortest was {measurement.who(work)} with {work.seconds:.3g} s"
+    figures = Message("check.short_run.shortest", who=measurement.who(work), seconds=work.seconds)
     if work.seconds < _LEAST_SECONDS:
         return flagged(
             [figures],
-            f"Below {_LEAST_SECONDS:g} s starting weighs in; set benchmark_samples_per_process higher.",
+            Message(
+                "check.short_run.possible",
+                seconds=_LEAST_SECONDS,
+                setting=evidence.workload.amount_setting,
+            ),
             "doubtful",
         )
     return passed(figures)
 
 
-@check("pulled_inside", "No image was pulled inside a measured time")
+@check("pulled_inside")
 def pulled_inside(evidence: Evidence) -> Finding:
     """Look for pods that had to pull their image."""
     pulled = [
@@ -112,21 +120,32 @@ def pulled_inside(evidence: Evidence) -> Finding:
     ]
     if pulled:
         return flagged(
-            [f"{measurement.who(work)} pulled its image" for measurement, work in pulled],
-            "The wall time counts it, and the pods started apart. Possibly the image was removed meanwhile.",
+            [
+                Message("check.pulled_inside.pulled", who=measurement.who(work))
+                for measurement, work in pulled
+            ],
+            Message("check.pulled_inside.possible"),
             "doubtful",
             (measurement.round for measurement, _ in pulled),
         )
-    return passed(f"none of {len(evidence.works)} workers had to")
+    # That an image is pulled, only an event says.
+    if deaf := [each for each in evidence.measured if "events" in each.trial.unheard]:
+        return unknown(Message("check.warnings.unheard", count=len(deaf)))
+    return passed(Message("check.pulled_inside.passed", count=len(evidence.works)))
 
 
-@check("outages", "Everything that the trials need answered all the time")
+@check("outages")
 def outages(evidence: Evidence) -> Finding:
     """Look for outages inside counted trials."""
     found = [
         (
             measurement,
-            f"{one_line(outage.what, 120)} was away for {outage.lasted_seconds:.1f} s ({measurement.place})",
+            Message(
+                "check.outages.away",
+                what=one_line(outage.what, 120),
+                seconds=outage.lasted_seconds,
+                place=measurement.place,
+            ),
         )
         for measurement in evidence.measured
         for outage in measurement.trial.outages
@@ -134,14 +153,17 @@ def outages(evidence: Evidence) -> Finding:
     if found:
         return flagged(
             [text for _, text in found],
-            "The wall times of these trials contain it; the compute figures hardly do.",
+            Message("check.outages.possible"),
             "doubtful",
             (measurement.round for measurement, _ in found),
         )
-    return passed(f"no outage in {len(evidence.measured)} trials")
+    # Silence is health only where it would have been heard.
+    if deaf := [each for each in evidence.measured if "leases" in each.trial.unheard]:
+        return unknown(Message("check.outages.unheard", count=len(deaf)))
+    return passed(Message("check.outages.passed", count=len(evidence.measured)))
 
 
-@check("warnings", "Kubernetes warned of nothing")
+@check("warnings")
 def warnings(evidence: Evidence) -> Finding:
     """List warnings about counted Jobs and their pods."""
     reasons: dict[str, int] = defaultdict(int)
@@ -150,17 +172,25 @@ def warnings(evidence: Evidence) -> Finding:
             reasons[one_line(f"{event.reason}: {event.message}", 160)] += 1
     if reasons:
         return flagged(
-            [f"{count}x {reason}" for reason, count in reasons.items()],
-            "A pod may have started late for it.",
+            [
+                Message("check.warnings.warned", count=count, reason=reason)
+                for reason, count in reasons.items()
+            ],
+            Message("check.warnings.possible"),
             "none",
             (measurement.round for measurement in evidence.measured if measurement.trial.events),
         )
-    return passed("no warning about a Job or a pod")
+    if deaf := [each for each in evidence.measured if "events" in each.trial.unheard]:
+        return unknown(Message("check.warnings.unheard", count=len(deaf)))
+    return passed(Message("check.warnings.passed"))
 
 
-@check("overlap", "Only one trial ran at a time")
+@check("overlap")
 def overlap(evidence: Evidence) -> Finding:
-    """Compare the workers of one Pi by its own clock, and all trials by the control host's."""
+    """Compare the workers of one Pi by its own clock, and all trials by the control host's steady one.
+
+    The control host's time of day may be set meanwhile, so it proves nothing.
+    """
     found, rounds = [], []
     by_pi: dict[str, list[tuple[int, int, Measurement]]] = defaultdict(list)
     for measurement, work in evidence.works:
@@ -169,40 +199,51 @@ def overlap(evidence: Evidence) -> Finding:
         times.sort(key=lambda each: each[0])
         for (_, end, first), (start, _, second) in pairwise(times):
             if start < end:
-                found.append(f"{pi}: {first.place} and {second.place} overlap by {(end - start) / 1e9:.2f} s")
+                found.append(
+                    Message(
+                        "check.overlap.both",
+                        pi=pi,
+                        first=first.place,
+                        second=second.place,
+                        seconds=(end - start) / 1e9,
+                    )
+                )
                 rounds += [first.round, second.round]
-    trials = sorted(evidence.measured, key=lambda each: each.trial.started_epoch_ns)
-    for earlier, later in pairwise(trials):
-        gap = (later.trial.started_epoch_ns - earlier.trial.started_epoch_ns) / 1e9
-        if earlier.wall_seconds > gap + _CLOCK_SECONDS:
-            found.append(f"{later.place} began before {earlier.place} had ended")
+    trials = sorted(evidence.measured, key=lambda each: each.trial.started.boot_seconds)
+    for earlier, later in pairwise(sorted(trials, key=lambda each: each.trial.started.boot)):
+        gap = later.trial.started.seconds_after(earlier.trial.started)
+        if gap is not None and earlier.wall_seconds > gap + _CLOCK_SECONDS:
+            found.append(Message("check.overlap.began", later=later.place, earlier=earlier.place))
             rounds += [earlier.round, later.round]
     if found:
-        return flagged(
-            found, "They took CPU from each other, unless a clock was set meanwhile.", "invalid", rounds
-        )
-    return passed(f"{len(trials)} trials, one after the other")
+        return flagged(found, Message("check.overlap.possible"), "invalid", rounds)
+    return passed(Message("check.overlap.passed", count=len(trials)))
 
 
-@check("clock_offset", "The Pis' clocks agree, or are corrected")
+@check("clock_offset")
 def clock_offset(evidence: Evidence) -> Finding:
     """Compare the Pis' offsets with each other, in the light of the makespan."""
-    if evidence.pis == 1:
-        return passed("one Pi needs one clock only")
     if not evidence.hosts:
-        return unknown("the Pis were not looked at (benchmark_host_checks is false)")
+        return unknown(Message("check.not_looked"))
     makespan = evidence.makespan_seconds
     looks = {
         host.name: [state for state in (host.before, host.after) if state is not None]
         for host in evidence.hosts
     }
-    moved = []
-    for name, (before, after) in ((n, s) for n, s in looks.items() if len(s) == 2):
-        by = abs(after.clock_offset_seconds - before.clock_offset_seconds)
-        if by > before.clock_uncertainty_seconds + after.clock_uncertainty_seconds + _CLOCK_SHARE * makespan:
-            moved.append(f"the clock of {name} moved by {by:.2f} s during the run")
+    both = {name: (states[0], states[1]) for name, states in looks.items() if len(states) == 2}
+    by = {n: after.clock_offset_seconds - before.clock_offset_seconds for n, (before, after) in both.items()}
+    # Where the control host's own clock was set, all have moved by that against it, and none against another.
+    common = statistics.median(by.values()) if by and evidence.clocks.host_was_set else 0.0
+    moved = [
+        Message("check.clock_offset.moved", pi=name, seconds=abs(by[name] - common))
+        for name, (before, after) in both.items()
+        if abs(by[name] - common)
+        > before.clock_uncertainty_seconds + after.clock_uncertainty_seconds + _CLOCK_SHARE * makespan
+    ]
     if moved:
-        return flagged(moved, "Possibly NTP set it. Which rounds it spoils is not known.", "doubtful")
+        return flagged(moved, Message("check.clock_offset.possible_set"), "doubtful")
+    if evidence.pis == 1:
+        return passed(Message("check.clock_offset.one_pi"))
     known = [
         (state.clock_offset_seconds, state.clock_uncertainty_seconds, name)
         for name, states in looks.items()
@@ -211,51 +252,50 @@ def clock_offset(evidence: Evidence) -> Finding:
     silent = [name for name, states in looks.items() if not states]
     (low, low_error, first), (high, high_error, last) = min(known), max(known)
     apart, error = high - low, low_error + high_error
-    figures = f"{last} is {apart:.3f} s (+/- {error:.3f} s) ahead of {first}"
+    figures = Message("check.clock_offset.ahead", last=last, seconds=apart, error=error, first=first)
     # What was read of two clocks may be off by as much again.
     size = _CLOCK_SHARE + 2 * error / makespan
     if apart - error > _CLOCK_SHARE * makespan:
-        done = (
-            "Starts and ends are corrected by it." if evidence.clocks.corrected else "Nothing is corrected."
-        )
+        corrected = evidence.clocks.corrected
         return flagged(
             [figures],
-            f"{done} See that NTP runs on every Pi (timedatectl).",
-            "none" if evidence.clocks.corrected else "doubtful",
+            Message(f"check.clock_offset.possible_{'corrected' if corrected else 'not_corrected'}"),
+            "none" if corrected else "doubtful",
             could_have_seen=size,
         )
     if silent:
-        return unknown(f"{listed(silent)} could not be asked, so nothing is corrected")
-    return passed(f"{figures}, corrected", size)
+        return unknown(Message("check.clock_offset.silent", pis=silent))
+    return passed(Message("check.clock_offset.passed", figures=figures), size)
 
 
-def _clock_was_set(measurement: Measurement, work: Work) -> list[str]:
+def _clock_was_set(measurement: Measurement, work: Work) -> list[Message]:
     found = []
     for process in work.report.processes:
         by_day = (process.end_epoch_ns - process.start_epoch_ns) / 1e9
         tolerated = max(_CLOCK_SHARE * by_day, _BETWEEN_READINGS_SECONDS)
         if abs(by_day - process.duration_seconds) > tolerated:
             found.append(
-                f"the clock of {measurement.who(work)} was set meanwhile ({by_day:.2f} s by its time of day, "
-                f"{process.duration_seconds:.2f} s by its stopwatch)"
+                Message(
+                    "check.clocks_disagree.set",
+                    who=measurement.who(work),
+                    by_day=by_day,
+                    seconds=process.duration_seconds,
+                )
             )
     return found
 
 
-def _nested(measurement: Measurement) -> list[tuple[str, float, float]]:
-    """Return (words, seconds, seconds that must contain them) of one trial."""
+def _nested(measurement: Measurement) -> list[tuple[Message, float, float]]:
+    """Return (what is longer, its seconds, seconds that must contain them) of one trial."""
     trial = measurement.trial
     pairs = [
-        ("the worker took longer than the whole trial", measurement.longest, measurement.wall_seconds),
-        (
-            "the makespan is longer than the whole Job",
-            measurement.makespan.least_ns / 1e9,
-            measurement.wall_seconds,
-        ),
-        ("its wall time is longer than what it cost the run", measurement.wall_seconds, trial.spent_seconds),
-        ("a worker took longer than the makespan", measurement.longest, measurement.makespan.most_ns / 1e9),
+        ("worker", measurement.longest, measurement.wall_seconds),
+        ("makespan", measurement.makespan.least_ns / 1e9, measurement.wall_seconds),
+        ("wall", measurement.wall_seconds, trial.spent_seconds),
+        ("worker_of_job", measurement.longest, measurement.makespan.most_ns / 1e9),
     ]
-    return pairs if measurement.cell.kind == "job" else [pairs[0], pairs[2]]
+    some = pairs if measurement.cell.kind == "job" else [pairs[0], pairs[2]]
+    return [(Message(f"check.clocks_disagree.{what}"), inner, outer) for what, inner, outer in some]
 
 
 def _with_tolerance(seconds: float) -> float:
@@ -271,7 +311,7 @@ def _visible_lateness(evidence: Evidence, usual_seconds: float) -> float:
     least = max(_MOST_LATE_SHARE / (1 - _MOST_LATE_SHARE), usual)
     if evidence.pod_noise is None:
         return least
-    from pi_speedup.report.statistics import POWER
+    from pi_speedup.report.statistics import POWER, lag_quantile
 
     return least + lag_quantile(evidence.pis, POWER) * evidence.pod_noise[0]
 
@@ -291,6 +331,6 @@ def _expected_range_seconds(evidence: Evidence) -> float:
         starts = [(work.span.start_ns - job.trial.started_epoch_ns) / 1e9 for work in job.works]
         middle = statistics.median(starts)
         apart += [abs(start - middle) for start in starts]
-    deviation = _SD_PER_MAD * statistics.median(apart)
+    deviation = SD_PER_MAD * statistics.median(apart)
     freedom = len(evidence.rounds) * (evidence.pis - 1)
     return range_quantile(evidence.pis, freedom, FALSE_ALARM / len(evidence.rounds)) * deviation

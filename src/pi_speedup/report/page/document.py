@@ -11,24 +11,24 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from pi_speedup.catalogue import Catalogue
 from pi_speedup.model.base import Model
-from pi_speedup.report.page.words import Words
 from pi_speedup.text import one_line
 
-_TEMPLATES = Path(__file__).with_name("templates")
+TEMPLATES = Path(__file__).with_name("templates")
 # As long as anything that the model takes; a log of megabytes never gets here.
 _TEXT_LIMIT = 4096
 
 
-def document(template: str, words: Words, tool: str, data_id: str, data: Model, **values: object) -> str:
-    """Return a page made of a template beside base.html.j2.
+def document(template: Path, words: Catalogue, tool: str, data_id: str, data: Model, **values: object) -> str:
+    """Return a page made of a template, which may use base.html.j2 and parts.html.j2.
 
     tool: what made the page, with its version. data: embedded as JSON, as the element `data_id`.
     """
-    style = (_TEMPLATES / "page.css").read_text("utf-8")
+    style = (TEMPLATES / "page.css").read_text("utf-8")
     return (
-        _environment()
-        .get_template(template)
+        _environment(template.parent)
+        .get_template(template.name)
         .render(
             w=words,
             t=words,
@@ -43,9 +43,9 @@ def document(template: str, words: Words, tool: str, data_id: str, data: Model, 
 
 
 @cache
-def _environment() -> Environment:
+def _environment(folder: Path) -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+        loader=FileSystemLoader([folder, TEMPLATES]),
         autoescape=True,
         finalize=_finalize,
         undefined=StrictUndefined,

@@ -10,7 +10,7 @@ from typing import Literal
 from pi_speedup.model.report import Report, TrialRow
 from pi_speedup.model.trial import Trial, Worker
 from pi_speedup.report.clocks import clocks_of, makespan
-from pi_speedup.report.page.words import main_comparison
+from pi_speedup.report.wording import main_comparison
 
 State = Literal["counted", "uncounted", "failed", "interrupted"]
 Phase = Literal["waiting", "pulling", "starting", "computing"]
@@ -106,13 +106,19 @@ def typical_round(report: Report, trials: Sequence[Trial]) -> Round | None:
     of_round = [by_name[row.name] for row in rows if row.name in by_name]
     if not of_round:
         return None
-    first = min(trial.started_epoch_ns for trial in of_round)
+    of_round.sort(key=lambda trial: trial.number)
     lanes = tuple(
-        Lane(trial.slot.cell, worker.pi, _stretches(worker, (trial.started_epoch_ns - first) / 1e9))
-        for trial in sorted(of_round, key=lambda trial: trial.started_epoch_ns)
+        Lane(trial.slot.cell, worker.pi, _stretches(worker, _seconds_after(trial, of_round[0])))
+        for trial in of_round
         for worker in trial.workers
     )
     return Round(number, lanes, tuple(rows)) if any(lane.stretches for lane in lanes) else None
+
+
+def _seconds_after(trial: Trial, first: Trial) -> float:
+    steady = trial.started.seconds_after(first.started)
+    by_day = (trial.started_epoch_ns - first.started_epoch_ns) / 1e9
+    return by_day if steady is None else steady
 
 
 def _stretches(worker: Worker, offset: float) -> tuple[Stretch, ...]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pi_speedup.catalogue import Catalogue
 from pi_speedup.model.report import Control
 from pi_speedup.report.page.charts.chart import Chart, finished, widen
 from pi_speedup.report.page.sheet import ACCENT, INK, MUTED, Sheet, row_label
 from pi_speedup.report.page.svg import Data
-from pi_speedup.report.page.words import Words
 
 
-def controls_chart(controls: Sequence[Control], words: Words) -> Chart | None:
+def controls_chart(controls: Sequence[Control], words: Catalogue) -> Chart | None:
     """Draw the ratios that must be 1."""
     if not controls:
         return None
@@ -21,7 +21,7 @@ def controls_chart(controls: Sequence[Control], words: Words) -> Chart | None:
         said.append(
             words(
                 "checks.control_mark",
-                name=words(f"checks.{control.name}"),
+                name=control.title,
                 ratio=f"{control.ratio:.3f}",
                 range=words.span(f"{control.low:.3f}", f"{control.high:.3f}") if both else words("unit.none"),
             )

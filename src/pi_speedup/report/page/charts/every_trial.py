@@ -10,25 +10,28 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from pi_speedup.catalogue import Catalogue
 from pi_speedup.model.report import Report
+from pi_speedup.report.formulas import SD_PER_MAD
 from pi_speedup.report.page.charts.chart import NARROW, Chart, finished
 from pi_speedup.report.page.sheet import ACCENT, BAD, INK, LINE, MUTED, PAPER, Sheet, panel_title
 from pi_speedup.report.page.svg import Data
 from pi_speedup.report.page.trials import Dot, State
-from pi_speedup.report.page.words import Words, safe
+from pi_speedup.report.wording import cell_name
+from pi_speedup.text import one_line
 
 # More dots than this in one panel are drawn together, some in each bin.
 MOST_DOTS = 150
 _BINS = 50
 # Beyond this many median absolute deviations a trial keeps a dot of its own.
-_FAR = 3 * 1.4826
+_FAR = 3 * SD_PER_MAD
 _STATES: tuple[State, ...] = ("counted", "uncounted", "failed", "interrupted")
 _MARKERS: dict[State, str] = {"counted": "o", "uncounted": "o", "failed": "X", "interrupted": "^"}
 _FILLS: dict[State, str] = {"counted": ACCENT, "uncounted": PAPER, "failed": BAD, "interrupted": PAPER}
 _EDGES: dict[State, str] = {"counted": ACCENT, "uncounted": ACCENT, "failed": BAD, "interrupted": BAD}
 
 
-def trials_chart(report: Report, found: Sequence[Dot], words: Words) -> Chart | None:
+def trials_chart(report: Report, found: Sequence[Dot], words: Catalogue) -> Chart | None:
     """Draw every trial by round, a panel for each cell; the order is that of the first round."""
     if not found:
         return None
@@ -38,7 +41,7 @@ def trials_chart(report: Report, found: Sequence[Dot], words: Words) -> Chart | 
     said = []
     for cell in cells:
         values = [d.seconds for d in found if d.row.cell == cell and d.state == "counted" and d.seconds]
-        name = words.cell(report, cell)
+        name = cell_name(report, cell, words)
         said.append(
             words(
                 "trials.cell",
@@ -64,7 +67,7 @@ def trials_chart(report: Report, found: Sequence[Dot], words: Words) -> Chart | 
             axes = sheet.axes(48, top, 12, sheet.height - (head + panel * (place + 1)))
             lowest = place == len(cells) - 1
             _panel(sheet, axes, [dot for dot in found if dot.row.cell == cell], last, words)
-            panel_title(axes, f"{words.cell(report, cell)} ({words('trials.y')})")
+            panel_title(axes, f"{cell_name(report, cell, words)} ({words('trials.y')})")
             axes.tick_params(labelbottom=lowest)
             if lowest:
                 axes.set_xlabel(words("trials.x"), color=MUTED, labelpad=6)
@@ -84,7 +87,7 @@ def trials_chart(report: Report, found: Sequence[Dot], words: Words) -> Chart | 
     )
 
 
-def _panel(sheet: Sheet, axes: Axes, found: Sequence[Dot], last: int, words: Words) -> None:
+def _panel(sheet: Sheet, axes: Axes, found: Sequence[Dot], last: int, words: Catalogue) -> None:
     """Draw the trials of one cell."""
     axes.set_xlim(-0.5, max(last, 1) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
@@ -126,7 +129,7 @@ def _panel(sheet: Sheet, axes: Axes, found: Sequence[Dot], last: int, words: Wor
         sheet.mark(spread, [_dot_mark(dot, words) for dot in of_state])
 
 
-def _draw_bins(sheet: Sheet, axes: Axes, counted: Sequence[Dot], words: Words) -> list[Dot]:
+def _draw_bins(sheet: Sheet, axes: Axes, counted: Sequence[Dot], words: Catalogue) -> list[Dot]:
     """Draw many trials in bins of some rounds; return those that lie far from their bin's median."""
     far: list[Dot] = []
     for some in _chunks(counted, math.ceil(len(counted) / _BINS)):
@@ -160,7 +163,7 @@ def _draw_bins(sheet: Sheet, axes: Axes, counted: Sequence[Dot], words: Words) -
     return far
 
 
-def _dot_mark(dot: Dot, words: Words) -> tuple[Data, str]:
+def _dot_mark(dot: Dot, words: Catalogue) -> tuple[Data, str]:
     data: dict[str, str | float | int] = {
         "mark": "trial",
         "name": dot.row.name,
@@ -170,7 +173,7 @@ def _dot_mark(dot: Dot, words: Words) -> tuple[Data, str]:
     }
     state = words(f"trials.{dot.state}")
     if dot.seconds is None:
-        problem = safe(dot.row.problem.cause if dot.row.problem else "", 300)
+        problem = one_line(dot.row.problem.cause if dot.row.problem else "", 300)
         return data, words("trials.mark_failed", name=dot.row.name, state=state, problem=problem)
     data["seconds"] = dot.seconds
     return data, words("trials.mark", name=dot.row.name, seconds=words.seconds(dot.seconds), state=state)

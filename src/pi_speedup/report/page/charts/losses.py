@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from pi_speedup.catalogue import Catalogue
 from pi_speedup.model.report import Report
 from pi_speedup.report.page.charts.chart import Chart
 from pi_speedup.report.page.charts.rows import Bar, Row, row, rows_chart
 from pi_speedup.report.page.sheet import ACCENT, SECOND, SOFT
 from pi_speedup.report.page.svg import Data
-from pi_speedup.report.page.words import Words, main_comparison
+from pi_speedup.report.wording import main_comparison
 
 
-def ledger_chart(report: Report, words: Words) -> Chart | None:
+def ledger_chart(report: Report, words: Catalogue) -> Chart | None:
     """Draw how the ideal speedup becomes the measured one."""
     main = main_comparison(report)
     if report.ledger is None or main is None:
@@ -68,7 +69,7 @@ def ledger_chart(report: Report, words: Words) -> Chart | None:
     return rows_chart("ledger", words("ledger.title"), "ledger.desc", words("ledger.x"), rows, words)
 
 
-def wall_chart(report: Report, words: Words) -> Chart | None:
+def wall_chart(report: Report, words: Catalogue) -> Chart | None:
     """Draw the steps of the Job's wall time, one after the other."""
     wall = report.ledger.wall if report.ledger is not None else None
     if wall is None:

@@ -8,16 +8,15 @@ from dataclasses import dataclass
 
 from matplotlib.lines import Line2D
 
+from pi_speedup.catalogue import Catalogue
 from pi_speedup.model.report import Report
 from pi_speedup.model.trial import Trial
+from pi_speedup.report.checks.pis import HOT_CELSIUS
 from pi_speedup.report.page.charts.chart import NARROW, Chart, few, finished, widen
 from pi_speedup.report.page.charts.rows import MANY_ROWS, row_sheet
 from pi_speedup.report.page.sheet import ACCENT, BAD, INK, MUTED, PAPER, SECOND, Sheet
 from pi_speedup.report.page.svg import Data
 from pi_speedup.report.page.trials import readings
-from pi_speedup.report.page.words import Words
-
-_HOT_CELSIUS = 80.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +35,26 @@ class _Readings:
         return (*looks, *self.trials)
 
 
-def pis_chart(report: Report, words: Words) -> Chart | None:
-    """Draw how many samples a second each Pi drew among the others."""
+def pis_chart(report: Report, words: Catalogue) -> Chart | None:
+    """Draw how much each Pi did in a second among the others."""
     figures = report.pi_figures
     if not figures:
         return None
-    # Samples of a pod: its rate times its time; so the slowest round gives the least rate.
+    # What a pod did: its rate times its time; so the slowest round gives the least rate.
     ends = [
         (
-            each.samples_per_second * each.seconds.geometric_mean / each.seconds.maximum,
-            each.samples_per_second * each.seconds.geometric_mean / each.seconds.minimum,
+            each.amount_per_second * each.seconds.geometric_mean / each.seconds.maximum,
+            each.amount_per_second * each.seconds.geometric_mean / each.seconds.minimum,
         )
         for each in figures
     ]
-    alone = [each.alone_samples_per_second for each in figures if each.alone_samples_per_second is not None]
-    mean = statistics.geometric_mean([each.samples_per_second for each in figures])
+    alone = [each.alone_amount_per_second for each in figures if each.alone_amount_per_second is not None]
+    mean = statistics.geometric_mean([each.amount_per_second for each in figures])
     said = [
         words(
             "pis.mark",
             pi=each.name,
-            rate=words("unit.per_second", value=words.number(each.samples_per_second, 0)),
+            rate=words.rate(each.amount_per_second),
             low=words.number(low, 0),
             high=words.number(high, 0),
         )
@@ -84,7 +83,7 @@ def pis_chart(report: Report, words: Words) -> Chart | None:
                 marker="" if many else "|",
             )
             dot = axes.plot(
-                [each.samples_per_second / 1e6],
+                [each.amount_per_second / 1e6],
                 [place],
                 "o",
                 color=ACCENT,
@@ -93,14 +92,14 @@ def pis_chart(report: Report, words: Words) -> Chart | None:
             data: Data = {
                 "mark": "pi",
                 "pi": each.name,
-                "rate": each.samples_per_second,
+                "rate": each.amount_per_second,
                 "low": low,
                 "high": high,
             }
             sheet.mark(dot, [(data, said[place])])
-            if each.alone_samples_per_second is not None:
+            if each.alone_amount_per_second is not None:
                 by_itself = axes.plot(
-                    [each.alone_samples_per_second / 1e6],
+                    [each.alone_amount_per_second / 1e6],
                     [place],
                     marker="s",
                     linestyle="",
@@ -109,8 +108,8 @@ def pis_chart(report: Report, words: Words) -> Chart | None:
                     markeredgecolor=SECOND,
                     zorder=1.9,
                 )[0]
-                rate = each.alone_samples_per_second
-                told = words("unit.per_second", value=words.number(rate, 0))
+                rate = each.alone_amount_per_second
+                told = words.rate(rate)
                 data = {"mark": "pi-alone", "pi": each.name, "rate": rate}
                 sheet.mark(by_itself, [(data, words("pis.mark_alone", pi=each.name, rate=told))])
         if alone:
@@ -142,7 +141,7 @@ def pis_chart(report: Report, words: Words) -> Chart | None:
     return finished("pis", words("pis.title"), words("pis.desc", pis=words.listed(few(said))), draw)
 
 
-def heat_chart(report: Report, trials: Sequence[Trial], words: Words) -> Chart | None:
+def heat_chart(report: Report, trials: Sequence[Trial], words: Catalogue) -> Chart | None:
     """Draw each Pi's temperature: before and after the run, and over the trials; where one is known."""
     looks = {host.name: (host.before, host.after) for host in report.hosts}
     rows = []
@@ -151,17 +150,17 @@ def heat_chart(report: Report, trials: Sequence[Trial], words: Words) -> Chart |
             state.temperature_celsius if state is not None else None for state in looks.get(pi, (None, None))
         )
         rows.append(_Readings(pi, before, after, found))
-    return _readings_chart("heat", rows, words, "unit.celsius", digits=1, limit=_HOT_CELSIUS)
+    return _readings_chart("heat", rows, words, "unit.celsius", digits=1, limit=HOT_CELSIUS)
 
 
-def clock_chart(report: Report, trials: Sequence[Trial], words: Words) -> Chart | None:
+def clock_chart(report: Report, trials: Sequence[Trial], words: Catalogue) -> Chart | None:
     """Draw between which frequencies each Pi's first core was clocked at the trials' begins and ends."""
     rows = [_Readings(pi, None, None, found) for pi, found in readings(report, trials, "megahertz").items()]
     return _readings_chart("clock", rows, words, "unit.megahertz", digits=0, limit=None)
 
 
 def _readings_chart(
-    name: str, given: Sequence[_Readings], words: Words, unit: str, *, digits: int, limit: float | None
+    name: str, given: Sequence[_Readings], words: Catalogue, unit: str, *, digits: int, limit: float | None
 ) -> Chart | None:
     rows = [row for row in given if row.values]
     if not rows:
@@ -227,7 +226,7 @@ def _readings_chart(
     return finished(name, words(f"{name}.title"), words(f"{name}.desc", pis=words.listed(few(said))), draw)
 
 
-def _readings_legend(words: Words, looked: bool, measured: bool) -> list[Line2D]:
+def _readings_legend(words: Catalogue, looked: bool, measured: bool) -> list[Line2D]:
     handles = []
     if looked:
         for fill, label in ((PAPER, words("heat.before")), (ACCENT, words("heat.after"))):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from pi_speedup.catalogue import Catalogue
 from pi_speedup.model.report import Report
 from pi_speedup.model.trial import Trial
 from pi_speedup.report.page.charts.chart import Chart
@@ -18,10 +19,9 @@ from pi_speedup.report.page.charts.speedup import speedup_chart
 from pi_speedup.report.page.charts.timeline import timeline_chart
 from pi_speedup.report.page.sheet import drawing
 from pi_speedup.report.page.trials import dots
-from pi_speedup.report.page.words import Words
 
 
-def charts(report: Report, trials: Sequence[Trial], words: Words) -> dict[str, Chart]:
+def charts(report: Report, trials: Sequence[Trial], words: Catalogue) -> dict[str, Chart]:
     """Return by name the charts that the report has figures for."""
     makers: tuple[Callable[[], Chart | None], ...] = (
         lambda: speedup_chart(report, words),

@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from pi_speedup.catalogue import Catalogue
 from pi_speedup.report.page.charts.chart import NARROW, Chart, finished
 from pi_speedup.report.page.sheet import INK, LINE, MUTED, PAPER, Sheet
 from pi_speedup.report.page.svg import Data
-from pi_speedup.report.page.words import Words
 
 _NAME_LETTERS = 16
 MANY_ROWS = 40
@@ -54,7 +54,9 @@ def row(
     return Row(label, value, (Bar(begin, end, colour, hatch, data, f"{label}: {value}"),), strong)
 
 
-def rows_chart(name: str, title: str, description: str, x: str, rows: Sequence[Row], words: Words) -> Chart:
+def rows_chart(
+    name: str, title: str, description: str, x: str, rows: Sequence[Row], words: Catalogue
+) -> Chart:
     def draw(width: float) -> Sheet:
         height = 44
         sheet = Sheet(width, height * len(rows) + 44)

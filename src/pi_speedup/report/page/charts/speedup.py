@@ -9,18 +9,19 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from pi_speedup.catalogue import Catalogue
 from pi_speedup.model.report import Estimate, Report, RoundFigure
 from pi_speedup.report.page.charts.chart import HERO, NARROW, Chart, ends_of, finished
 from pi_speedup.report.page.sheet import ACCENT, INK, LINE, MUTED, PAPER, Sheet
 from pi_speedup.report.page.svg import Data
-from pi_speedup.report.page.words import Words, main_comparison
+from pi_speedup.report.wording import main_comparison, range_of
 
 _MOST_ROUNDS = 40
 # Half the label of the speedup, and some.
 _CLEAR = 42.0
 
 
-def speedup_chart(report: Report, words: Words) -> Chart | None:
+def speedup_chart(report: Report, words: Catalogue) -> Chart | None:
     """Draw speedup against the number of Pis, with intervals and the ideal line."""
     main = main_comparison(report)
     if main is None:
@@ -32,9 +33,9 @@ def speedup_chart(report: Report, words: Words) -> Chart | None:
     said = {
         count: words(
             "speedup.value",
-            pis=words.pis(count),
+            pis=words.count("pi", count),
             value=words.number(estimate.value),
-            range=words.range_of(estimate),
+            range=range_of(estimate, words),
         )
         for count, estimate in points
     }
@@ -134,7 +135,7 @@ def speedup_chart(report: Report, words: Words) -> Chart | None:
     )
 
 
-def _label_last(axes: Axes, pis: int, estimate: Estimate, words: Words) -> None:
+def _label_last(axes: Axes, pis: int, estimate: Estimate, words: Catalogue) -> None:
     # Below its interval: above it runs the ideal line, beside it stand the rounds.
     axes.annotate(
         words("unit.times", value=words.number(estimate.value)),
@@ -149,7 +150,7 @@ def _label_last(axes: Axes, pis: int, estimate: Estimate, words: Words) -> None:
     )
 
 
-def _speedup_legend(sheet: Sheet, estimate: Estimate, rounds: int, words: Words) -> None:
+def _speedup_legend(sheet: Sheet, estimate: Estimate, rounds: int, words: Catalogue) -> None:
     interval = estimate.interval
     if interval is not None:
         label = words("speedup.legend_all", level=words.percent(interval.level, 0))

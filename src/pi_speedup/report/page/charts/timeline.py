@@ -8,18 +8,19 @@ from collections.abc import Sequence
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from pi_speedup.catalogue import Catalogue
 from pi_speedup.model.report import Report
 from pi_speedup.model.trial import Trial
 from pi_speedup.report.page.charts.chart import NARROW, Chart, finished
 from pi_speedup.report.page.charts.rows import MANY_ROWS, short_name
 from pi_speedup.report.page.sheet import ACCENT, LINE, MUTED, PAPER, SECOND, Sheet, row_label
 from pi_speedup.report.page.trials import Phase, typical_round
-from pi_speedup.report.page.words import Words
+from pi_speedup.report.wording import cell_name
 
 _HATCHES: dict[Phase, str] = {"waiting": "", "pulling": "....", "starting": "////", "computing": ""}
 
 
-def timeline_chart(report: Report, trials: Sequence[Trial], words: Words) -> Chart | None:
+def timeline_chart(report: Report, trials: Sequence[Trial], words: Catalogue) -> Chart | None:
     """Draw one round from within: each worker's phases."""
     found = typical_round(report, trials)
     if found is None:
@@ -27,7 +28,7 @@ def timeline_chart(report: Report, trials: Sequence[Trial], words: Words) -> Cha
     said = [
         words(
             "timeline.trial",
-            cell=words.cell(report, row.cell),
+            cell=cell_name(report, row.cell, words),
             seconds=words.seconds(row.wall_seconds or row.spent_seconds),
         )
         for row in found.trials
@@ -57,7 +58,7 @@ def timeline_chart(report: Report, trials: Sequence[Trial], words: Words) -> Cha
         for place, lane in enumerate(found.lanes):
             if place in starts:
                 # Above the group, at its begin.
-                row_label(axes, y + heading / 2 + 2, words.cell(report, lane.cell), bold=True)
+                row_label(axes, y + heading / 2 + 2, cell_name(report, lane.cell, words), bold=True)
                 y += heading
             labels.append((y + lane_height / 2, short_name(lane.pi)))
             for stretch in lane.stretches:
@@ -84,7 +85,7 @@ def timeline_chart(report: Report, trials: Sequence[Trial], words: Words) -> Cha
                             words(
                                 "timeline.mark",
                                 pi=lane.pi,
-                                cell=words.cell(report, lane.cell),
+                                cell=cell_name(report, lane.cell, words),
                                 phase=words(f"timeline.{stretch.phase}"),
                                 begin=words.seconds(stretch.begin),
                                 end=words.seconds(stretch.end),

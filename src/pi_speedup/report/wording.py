@@ -1,0 +1,157 @@
+"""What several forms of the report say in the same words: what of a Pi was used, estimates, readings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from pi_speedup.catalogue import Catalogue, Message
+from pi_speedup.model.host import HostState
+from pi_speedup.model.plan import ALONE, ALONE_LONG, ALONE_ON, SLOW
+from pi_speedup.model.report import Comparison, Estimate, Report
+from pi_speedup.report.evidence import Evidence
+
+# What a verdict is without its colour.
+SIGNS = {
+    "sound": "\N{CHECK MARK}",
+    "doubtful": "!",
+    "invalid": "\N{MULTIPLICATION X}",
+    "none": "\N{EN DASH}",
+}
+
+
+def pis_of(count: int, left_out: int = 0) -> Message:
+    """Return `1 Pi`, `3 Pis`; `2 of 3 Pis` where some were left out."""
+    if left_out:
+        return Message("where.some_pis", count=count, all=count + left_out)
+    return Message("noun.pi", count=count)
+
+
+def used(evidence: Evidence) -> Message:
+    """Return which part of a Pi worked: `one core`, `0.5 of one core`, `all 4 cores`, `2 cores`."""
+    processes = evidence.together.processes_per_pi
+    limit = evidence.plan.settings.cpu_limit_cores
+    kind = "one" if processes == 1 else "all" if _cores(evidence) == {processes} else "some"
+    return Message(f"used.{kind}" if limit >= 1 else f"used.{kind}_share", count=processes, share=limit)
+
+
+def idle(evidence: Evidence) -> Message:
+    """Return what of the Pis was left idle."""
+    processes, cores = evidence.together.processes_per_pi, _cores(evidence)
+    if None in cores:
+        return Message("idle.unknown")
+    counts = sorted(count for count in cores if count is not None)
+    if counts[-1] <= processes:
+        return Message("idle.none")
+    if len(counts) == 1:
+        return Message("idle.some", idle=counts[0] - processes, cores=counts[0])
+    return Message("idle.range", low=max(0, counts[0] - processes), high=counts[-1] - processes)
+
+
+def estimate(of: Estimate, digits: int = 2, percent: bool = False) -> Message:
+    """Return an estimate's interval, or what its rounds gave."""
+
+    def shown(value: float) -> str:
+        return f"{value:.{max(0, digits - 1)}%}" if percent else f"{value:.{digits}f}"
+
+    if of.interval is not None:
+        known = of.interval
+        return Message("estimate.interval", level=known.level, low=shown(known.low), high=shown(known.high))
+    least, most = shown(of.minimum), shown(of.maximum)
+    return Message("estimate.rounds" if least != most else "estimate.each_round", low=least, high=most)
+
+
+def range_of(of: Estimate, words: Catalogue, *, percent: bool = False) -> str:
+    """Return the interval of an estimate, or what the rounds gave, as a line of its own."""
+
+    def shown(value: float) -> str:
+        return words.percent(value) if percent else f"{value:.2f}"
+
+    found = of.interval
+    if found is not None:
+        ends = words.span(shown(found.low), shown(found.high))
+        return words("hero.interval", level=words.percent(found.level, 0), range=ends)
+    if of.minimum == of.maximum:
+        return words("hero.no_interval_one")
+    return words("hero.no_interval", range=words.span(shown(of.minimum), shown(of.maximum)))
+
+
+def cell_name(report: Report, cell: str, words: Catalogue) -> str:
+    """Return what a cell measures."""
+    if cell == ALONE:
+        return words("trials.alone", pi=report.base_pi)
+    if cell == ALONE_LONG:
+        return words("trials.alone_long", pi=report.base_pi)
+    if cell.startswith(ALONE_ON):
+        return words("trials.alone_on", pi=cell.removeprefix(ALONE_ON))
+    count, _, kind = cell.removeprefix("together-").partition("-")
+    if not count.isdecimal():
+        return cell
+    return words("trials.slow" if kind == SLOW else "trials.together", pis=words.count("pi", int(count)))
+
+
+def readings(before: HostState | None, after: HostState | None, words: Catalogue) -> list[str]:
+    """Return model, temperature, clock offset, load, governor and throttling, before and after a run."""
+
+    def temperature(state: HostState) -> str | None:
+        found = state.temperature_celsius
+        return None if found is None else words("unit.celsius", value=f"{found:.1f}")
+
+    def clock(state: HostState) -> str | None:
+        offset, spread = state.clock_offset_seconds, state.clock_uncertainty_seconds
+        return words("unit.offset", offset=offset, spread=spread)
+
+    def load(state: HostState) -> str | None:
+        return None if state.load_1_minute is None else f"{state.load_1_minute:.2f}"
+
+    def course(show: Callable[[HostState], str | None]) -> str:
+        first, last = ((state and show(state)) or words("unit.unknown") for state in (before, after))
+        return first if first == last else f"{first} \N{RIGHTWARDS ARROW} {last}"
+
+    state = before or after
+    return [
+        str(words.known(state and state.model)),
+        *map(course, (temperature, clock, load)),
+        str(words.known(state and words.listed(state.governors))),
+        _throttled(before, after, words),
+    ]
+
+
+def left_out(report: Report, words: Catalogue) -> str:
+    """Return the Pis that took no part, each with why."""
+    return words.listed(
+        words("where.left_out", pi=each.pi, why=each.problem.what) for each in report.left_out
+    )
+
+
+def main_comparison(report: Report) -> tuple[Comparison, Estimate] | None:
+    """Return the comparison that gives the speedup, and the speedup; None where there is none."""
+    for each in report.comparisons:
+        if each.speedup is not None:
+            return each, each.speedup
+    return None
+
+
+def throttling(before: HostState | None, after: HostState | None) -> tuple[Message, ...]:
+    """Return what slowed a Pi down before, during or after a run; () if nothing is known to."""
+    found = [(when, state.slowed_now) for when, state in (("before", before), ("after", after)) if state]
+    if before and after and before.throttled is not None:
+        found.append(("during", after.slowed_since(before.throttled)))
+    return tuple(Message(f"throttling.{when}", what=slowed_words(names)) for when, names in found if names)
+
+
+def slowed_words(names: Iterable[str]) -> list[Message]:
+    """Return by what a Pi is slowed down, as the model names it."""
+    return [Message(f"throttling.{name}") for name in names]
+
+
+def _throttled(before: HostState | None, after: HostState | None, words: Catalogue) -> str:
+    found = throttling(before, after)
+    if found:
+        return "; ".join(map(words.say, found))
+    if any(state is None or state.throttled is None for state in (before, after)):
+        return words("unit.unknown")
+    return words("method.throttled_before" if before and before.throttled else "method.throttled_no")
+
+
+def _cores(evidence: Evidence) -> set[int | None]:
+    return {evidence.cores(pi) for pi in evidence.plan.pis}

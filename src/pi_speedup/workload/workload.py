@@ -1,0 +1,96 @@
+"""What each workload can say of itself."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import ClassVar
+
+from pi_speedup.catalogue import Unit
+from pi_speedup.model.plan import Plan, Slot
+from pi_speedup.model.settings import Settings
+from pi_speedup.model.worker import WorkerReport, parse_worker_json, parse_worker_output
+from pi_speedup.text import one_line
+
+
+class Workload(ABC):
+    """A program that is measured. What a report says of it alone is in report/workload/.
+
+    `program`: its file, below the project's folder. `amount_setting`: the setting that says how much a
+    process does. `expected_per_second`: how much one core of a Raspberry Pi 4 does, before anything was
+    measured.
+    """
+
+    name: ClassVar[str]
+    program: ClassVar[str]
+    amount_setting: ClassVar[str]
+    expected_per_second: ClassVar[float]
+
+    @abstractmethod
+    def unit(self, settings: Settings) -> Unit:
+        """Return what its work is counted in."""
+
+    @abstractmethod
+    def amount(self, settings: Settings) -> int:
+        """Return how much of it a process does in a cell that is not `alone-long`."""
+
+    @abstractmethod
+    def arguments(
+        self,
+        plan: Plan,
+        slot: Slot,
+        attempt: int,
+        *,
+        deadline_seconds: int,
+        pi: str | None = None,
+        termination_log: str | None = None,
+    ) -> tuple[str, ...]:
+        """Return the words behind the program for each worker of a trial.
+
+        deadline_seconds: when it ends itself, whoever else is there. pi: its name; None where the environment
+        tells. termination_log: a file in which it puts its result too.
+        """
+
+    def own(self, report: WorkerReport, where: str) -> WorkerReport:
+        """Return a report with what only its workers say; ProblemError, naming `where`, if that is wrong."""
+        return report
+
+    def decided(
+        self, report: WorkerReport, plan: Plan, slot: Slot, attempt: int
+    ) -> Iterable[tuple[str, object, object]]:
+        """Give what a trial decides of this workload's reports: its name, what was found, what is wanted."""
+        return ()
+
+    def read(self, output: str | bytes, where: str) -> WorkerReport:
+        """Return the report in all that a worker wrote; ProblemError, naming `where`, if it isn't whole."""
+        report = parse_worker_output(output, where)
+        self.own(report, where)
+        return report
+
+    def read_message(self, text: str, where: str) -> WorkerReport:
+        """Return the report in a pod's termination message; ProblemError, naming `where`, likewise."""
+        report = parse_worker_json(text, where)
+        self.own(report, where)
+        return report
+
+    def misfit(
+        self, report: WorkerReport, plan: Plan, slot: Slot, attempt: int, *, pi: str, index: int | None
+    ) -> str | None:
+        """Return in which point a report is not of this worker of this trial, None if it fits.
+
+        index: the pod's in its Job, None for a base case.
+        """
+        for name, found, wanted in (
+            ("run", report.run_id, plan.run_id),
+            ("Pi", report.node, pi),
+            ("completion index", report.completion_index, index),
+            ("processes", len(report.processes), plan.cell(slot.cell).processes_per_pi),
+            *self.decided(self.own(report, pi), plan, slot, attempt),
+        ):
+            if found != wanted:
+                return f"{name}: {one_line(_shown(found), 80)} instead of {one_line(_shown(wanted), 80)}"
+        return None
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -57,6 +57,8 @@ def policy(request: pytest.FixtureRequest, lab: Lab, tmp_path: Path) -> Iterator
     await_that(lambda: is_refused(lab, *probe), f"the policy on {kind} is in force")
     yield kind
     lab.kubectl("delete", "-f", str(path))
+    # The API server goes on by its own copy for a moment, and the next test creates a namespace.
+    await_that(lambda: not is_refused(lab, *probe), f"the policy on {kind} is out of force")
 
 
 def is_refused(lab: Lab, *words: str) -> bool:

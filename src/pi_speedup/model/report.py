@@ -122,7 +122,7 @@ class Comparison(Model):
     end_to_end_share: the wall time of one Pi's share against the Job's; an efficiency, not a speedup.
     `noise_floor` is the Karp-Flatt figure that this run's noise alone would give. `no_interval` says why
     there is none. `half_width_percent` is half the interval in percent of the figure, `clock_percent` the
-    part of it that comes from the Pis' clocks.
+    part of it that comes from the Pis' clocks; None where their offsets are not known.
     """
 
     name: Literal["compute", "end_to_end", "end_to_end_share"]
@@ -248,11 +248,11 @@ class Capacity(Model):
 
 
 class Straggler(Model):
-    """The slowest Pi, and the speedup that all Pis would have had were it as fast as the mean."""
+    """The slowest Pi; the speedup with shares by speed, None where chance may have made it the slowest."""
 
     pi: Name
     slower_percent: float
-    speedup_if_balanced: float
+    speedup_if_balanced: float | None
 
 
 class Control(Model):

@@ -119,7 +119,11 @@ def build_report(contents: Contents) -> Report:
         ledger=estimates.ledger(evidence) if some else None,
         sweep=estimates.sweep(evidence),
         pi_figures=pi_figures,
-        straggler=estimates.straggler(evidence, pi_figures, found),
+        straggler=estimates.straggler(
+            pi_figures,
+            found,
+            unequal=any(each.code == "imbalance" and each.status == "flag" for each in checks),
+        ),
         capacity=estimates.capacity(evidence),
         controls=estimates.controls(evidence),
         result=own.result(evidence) if own and some else None,

@@ -177,19 +177,22 @@ def pi_figures(evidence: Evidence) -> tuple[PiFigures, ...]:
 
 
 def straggler(
-    evidence: Evidence, figures: Sequence[PiFigures], found: Sequence[Comparison]
+    figures: Sequence[PiFigures], found: Sequence[Comparison], *, unequal: bool
 ) -> Straggler | None:
-    """Return the slowest Pi and what it costs; None for one Pi."""
+    """Return the slowest Pi, and what shares by speed would give if the Pis are `unequal`; None for one Pi.
+
+    Shares in proportion to the speeds end together, so the Pis' mean rates add up. The means of the rounds
+    tell them: in each round chance makes one of equal Pis the slowest.
+    """
     if len(figures) < 2 or not found or found[0].speedup is None:
         return None
     slowest = max(figures, key=lambda each: each.relative)
-    balance = formulas.geometric_mean(
-        [statistics.fmean(work.seconds for work in job.works) / job.longest for job in evidence.jobs]
-    )
+    rates = [each.amount_per_second for each in figures]
+    balanced = found[0].speedup.value * statistics.fmean(rates) / min(rates)
     return Straggler(
         pi=slowest.name,
         slower_percent=100 * (slowest.relative - 1),
-        speedup_if_balanced=found[0].speedup.value / balance,
+        speedup_if_balanced=balanced if unequal else None,
     )
 
 
@@ -254,6 +257,7 @@ def _compute(evidence: Evidence) -> Comparison:
     refused = no_interval_because(evidence)
     estimate = ratio_estimate(pairs, None if refused else quantile_of(evidence.plan))
     whole, statistical = interval_half_width_percent(estimate), statistical_half_width_percent(estimate)
+    of_clocks = None if whole is None or statistical is None else whole - statistical
     return Comparison(
         name="compute",
         definition=Message("definition.compute", units=evidence.units),
@@ -266,7 +270,7 @@ def _compute(evidence: Evidence) -> Comparison:
         rounds=tuple(_round(pair, pis) for pair in pairs),
         no_interval=refused,
         half_width_percent=whole,
-        clock_percent=None if whole is None or statistical is None else whole - statistical,
+        clock_percent=of_clocks if evidence.clocks.corrected or pis == 1 else None,
     )
 
 

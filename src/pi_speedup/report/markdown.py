@@ -13,7 +13,7 @@ from markupsafe import Markup
 from pi_speedup.catalogue import Catalogue
 from pi_speedup.model.report import Comparison, Estimate, Report
 from pi_speedup.model.trial import Trial
-from pi_speedup.report.wording import estimate, left_out, pis_of, readings
+from pi_speedup.report.wording import estimate, left_out, pis_of, readings, slowest_pi
 from pi_speedup.report.workload import own_section
 from pi_speedup.text import one_line
 
@@ -40,6 +40,7 @@ def markdown(report: Report, trials: Sequence[Trial], words: Catalogue) -> str:
             interval=interval,
             pis=words.say(pis_of(len(report.pis), len(report.left_out))),
             left_out=left_out(report, words),
+            slowest_pi=slowest_pi,
             own=own_section(report, words),
             readings=lambda host: readings(host.before, host.after, words),
         )
@@ -93,4 +94,6 @@ def _interval(comparison: Comparison, words: Catalogue) -> str:
     if comparison.clock_percent is not None and comparison.half_width_percent is not None:
         clocks = max(0.0, comparison.clock_percent)
         said += words("md.clocks", width=comparison.half_width_percent, clocks=clocks)
+    elif comparison.name == "compute":
+        said += words("md.clocks_unknown", width=comparison.half_width_percent)
     return said

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pi_speedup.catalogue import Catalogue, Message
 from pi_speedup.model.host import HostState
 from pi_speedup.model.plan import ALONE, ALONE_LONG, ALONE_ON, SLOW
-from pi_speedup.model.report import Comparison, Estimate, Report
+from pi_speedup.model.report import Comparison, Estimate, Report, Straggler
 from pi_speedup.report.evidence import Evidence
 
 # What a verdict is without its colour.
@@ -121,6 +121,15 @@ def left_out(report: Report, words: Catalogue) -> str:
     return words.listed(
         words("where.left_out", pi=each.pi, why=each.problem.what) for each in report.left_out
     )
+
+
+def slowest_pi(found: Straggler, words: Catalogue) -> str:
+    """Return which Pi was the slowest, and what that means."""
+    percent = words.percent(found.slower_percent / 100)
+    if found.speedup_if_balanced is None:
+        return words("ledger.straggler_or_chance", pi=found.pi, percent=percent)
+    speedup = f"{found.speedup_if_balanced:.2f}"
+    return words("ledger.straggler", pi=found.pi, percent=percent, speedup=speedup)
 
 
 def main_comparison(report: Report) -> tuple[Comparison, Estimate] | None:

@@ -638,6 +638,37 @@ def _with_a_cordoned_node() -> Nodes:
     return nodes.model_copy(update={"nodes": (*nodes.nodes[:2], other)})
 
 
+def _of_one_sign(sign: float, code: str) -> Check:
+    """Return what a check says of a defect, and of the same the other way round."""
+    defects: dict[str, factory.Defect] = {
+        "control": lambda draft: (
+            slower(0.15 * sign)(draft.workers[0])
+            if draft.cell.name == "alone" and draft.slot.position > 0
+            else None
+        ),
+        "drift": lambda draft: (
+            [slower(-0.03 * sign * draft.slot.round)(each) for each in draft.workers]
+            if not draft.base
+            else None
+        ),
+        "proportionality": lambda draft: (
+            slower(0.15 * sign)(draft.workers[0]) if draft.cell.name == "alone-long" else None
+        ),
+    }
+    return checks_of(looked_at(defects[code]))[code]
+
+
+@pytest.mark.parametrize("code", ["control", "drift", "proportionality"])
+def test_a_cause_is_one_of_the_sign_that_was_found(code: str) -> None:
+    more, less = _of_one_sign(1, code), _of_one_sign(-1, code)
+    assert (more.status, less.status) == ("flag", "flag")
+    assert "+" in more.found and "-" in less.found
+    causes = [each.found.split(". ", 1)[1] for each in (more, less)]
+    assert causes[0] != causes[1]
+    # Heat makes slower, and whatever is slower together makes the speedup fall.
+    assert ["heat" in cause for cause in causes] == [code != "drift", code == "drift"]
+
+
 @pytest.mark.parametrize(("make", "code", "effect", "words"), FLAGGED.values(), ids=FLAGGED)
 def test_what_misleads_is_flagged(make: Callable[[], Contents], code: str, effect: str, words: str) -> None:
     found = checks_of(make())[code]

@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
+from pi_speedup.catalogue import Catalogue
 from pi_speedup.model.report import Comparison, Report
 from pi_speedup.report.build import build_report
 from pi_speedup.report.estimates import half_width_percent
+from pi_speedup.report.markdown import markdown
 from pi_speedup.report.statistics import expected_maximum
 from tests.unit.report import factory
 
+EN = Catalogue("en")
 EXACT: dict[str, Any] = {"noise": 0.0, "jitter": 0.0}
 
 
@@ -157,6 +160,14 @@ def test_a_late_pod_that_a_wrong_clock_hides_is_told_right() -> None:
     assert report.bracket is not None and report.bracket.low < told.value < report.bracket.high
 
 
+def test_what_unknown_clocks_add_is_not_said_to_be_nothing() -> None:
+    report = build_report(factory.contents(factory.plan()))
+    assert not report.clocks_corrected
+    assert report.comparisons[0].clock_percent is None
+    text = markdown(report, (), EN)
+    assert "without what the Pis' clocks add, which is not known" in text and "0% of it" not in text
+
+
 def test_what_clocks_leave_uncertain_is_in_the_interval() -> None:
     plan = factory.plan()
     unsure = {"clock_uncertainty_seconds": 0.2}
@@ -279,11 +290,22 @@ def test_the_straggler_and_what_it_costs() -> None:
 
     report = _report(defect=slow, **EXACT)
     assert report.straggler is not None and report.straggler.pi == "pi-3"
-    assert report.straggler.speedup_if_balanced == pytest.approx(30 / 11)
+    # Two Pis at the base Pi's speed, and one that gets 10 of 13 shares done meanwhile.
+    assert report.straggler.speedup_if_balanced == pytest.approx(2 + 10 / 13)
     server, base, third = report.pi_figures
     assert (server.server, base.server, server.base) == (True, False, True)
     assert third.amount_per_second == pytest.approx(1e7 / 13)
     assert third.relative == pytest.approx(1.3 / 1.3 ** (1 / 3))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_of_equal_pis_chance_makes_the_slowest(seed: int) -> None:
+    report = _report(noise=0.04, seed=seed)
+    assert report.straggler is not None and report.straggler.slower_percent > 0
+    # By what noise cost it, equal Pis would be more than three times as fast.
+    assert report.straggler.speedup_if_balanced is None
+    assert f"{report.straggler.pi} was the slowest" in markdown(report, (), EN)
+    assert "no more than chance makes of equal Pis" in markdown(report, (), EN)
 
 
 def test_controls_of_a_clean_run_contain_one() -> None:

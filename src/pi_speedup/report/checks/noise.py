@@ -269,7 +269,9 @@ def _must_be_zero(
     beyond_least = _LEAST_CHANGE + t_quantile(POWER, found.freedom) * found.error
     seen = math.expm1(max(beyond_least, found.detectable(chance)))
     if found.p_value < chance and abs(found.value) > _LEAST_CHANGE:
-        return flagged([figures], Message(f"check.{code}.possible"), "doubtful", could_have_seen=seen)
+        # What makes it rise is no cause of its falling.
+        possible = Message(f"check.{code}.possible_{'more' if change > 0 else 'less'}")
+        return flagged([figures], possible, "doubtful", could_have_seen=seen)
     return passed(figures, seen)
 
 

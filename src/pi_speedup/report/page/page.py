@@ -14,7 +14,7 @@ from pi_speedup.report.page.charts.every_trial import MOST_DOTS
 from pi_speedup.report.page.charts.report import charts
 from pi_speedup.report.page.document import TEMPLATES, document
 from pi_speedup.report.page.trials import typical_round
-from pi_speedup.report.wording import SIGNS, left_out, main_comparison, range_of, readings
+from pi_speedup.report.wording import SIGNS, left_out, main_comparison, range_of, readings, slowest_pi
 from pi_speedup.report.workload import own_section
 
 _TONES = {"invalid": "invalid", "doubtful": "doubtful", "none": "noted"}
@@ -60,6 +60,7 @@ def page(report: Report, trials: Sequence[Trial], words: Catalogue) -> str:
         hosts=[(host.name, readings(host.before, host.after, words)) for host in report.hosts],
         range_of=lambda of, percent=False: range_of(of, words, percent=percent),
         left_out=left_out(report, words),
+        slowest_pi=slowest_pi,
         own=own_section(report, words),
     )
 

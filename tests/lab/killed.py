@@ -105,3 +105,4 @@ def assert_as_undisturbed(report: dict[str, Any], undisturbed: dict[str, Any]) -
     flags = {check["code"] for check in report["checks"] if check["status"] == "flag"}
     # These would mean that a trial counted twice, or ran beside what a killed run had left.
     assert not flags & {"duplicate_streams", "streams", "overlap", "order_done", "rounds_alike", "incomplete"}
+    assert not flags & {"planned", "chain"}

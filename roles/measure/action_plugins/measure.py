@@ -139,6 +139,6 @@ def _nodes_now(store: RunStore, run: Run) -> Nodes:
 
 def _half_width_percent(plan: Plan, store: RunStore) -> float | None:
     # Only where a target is set: the statistics take a moment to import.
-    from pi_speedup.report.estimates import half_width_percent
+    from pi_speedup.report.checks.refusal import half_width_percent
 
     return half_width_percent(plan, store.trials())

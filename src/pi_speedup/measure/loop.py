@@ -81,9 +81,9 @@ def measure(
             done = Measured(_lost(plan, upcoming, started, begun, "failed", error.problem))
         except Interrupted as stop:
             problem = Problem(code=Code.STOPPED, subject=f"run {plan.run_id}", what=f"stopped by {stop.by}")
-            store.add(_numbered(_lost(plan, upcoming, started, begun, "interrupted", problem), trials))
+            store.add(_chained(_lost(plan, upcoming, started, begun, "interrupted", problem), trials))
             return Ended("interrupted", problem)
-        trial = _numbered(neighbours.seen(done.trial) if neighbours else done.trial, trials)
+        trial = _chained(neighbours.seen(done.trial) if neighbours else done.trial, trials)
         store.add(trial, done.logs)
         trials.append(trial)
         tell(trial_line(plan, trials, trial))
@@ -115,9 +115,11 @@ def _if_ours(done: Measured, still_ours: Callable[[float], None]) -> Measured:
     return done
 
 
-def _numbered(trial: Trial, before: Sequence[Trial]) -> Trial:
-    """Return a trial with its number in the order in which all were measured, which no clock tells."""
-    return trial.model_copy(update={"number": 1 + max((each.number for each in before), default=0)})
+def _chained(trial: Trial, before: Sequence[Trial]) -> Trial:
+    """Return a trial with its number in the order of measuring, which no clock tells, and what it follows."""
+    last = max(before, key=lambda each: each.number, default=None)
+    known = (1, trial.plan_sha256) if last is None else (last.number + 1, last.sha256)
+    return trial.model_copy(update=dict(zip(("number", "follows_sha256"), known, strict=True)))
 
 
 def _lost(

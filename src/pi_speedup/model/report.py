@@ -344,6 +344,8 @@ class Report(Model):
     run_id: RunId
     made_at: Text
     plan_sha256: Text
+    # Of the trial that was measured last: it holds that of the one before it, and so on to the plan.
+    last_trial_sha256: str | None
     worker_sha256: Text
     order_seed: int
     workload: Name

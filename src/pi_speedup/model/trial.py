@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -126,6 +127,8 @@ class Trial(Model):
     attempt: Annotated[int, Field(ge=1, le=1_000_000)]
     # Among all trials of the run, over all sessions, failed ones too; 0 until the loop has counted it.
     number: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    # What it came after: the SHA-256 of the trial with the number before, of the plan for the first.
+    follows_sha256: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")] = ""
     started: Moment
     spent_seconds: SecondsSince
     wall_seconds: Seconds | None
@@ -141,6 +144,11 @@ class Trial(Model):
     # What could not be followed all the time: the nodes' Leases, the events, other runs' claims, pods of
     # others. Their silence says nothing.
     unheard: Annotated[tuple[Literal["claims", "events", "leases", "pods"], ...], Field(max_length=4)] = ()
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of its file as it is written; the next trial holds it."""
+        return hashlib.sha256(self.text().encode()).hexdigest()
 
     @property
     def started_epoch_ns(self) -> int:

@@ -104,6 +104,23 @@ def make_plan(
     )
 
 
+def made_again(plan: Plan) -> Plan:
+    """Return the plan that the settings, the Pis and the seed of a plan give, by the version that runs."""
+    again = make_plan(
+        plan.settings,
+        run_id=plan.run_id,
+        made_at=plan.made_at,
+        pis=plan.pis,
+        base_pi=plan.base_pi,
+        worker_sha256=plan.worker_sha256,
+        # Where all cores are used, only the plan tells how many there were.
+        cores=dict.fromkeys(plan.pis, plan.together.processes_per_pi),
+        fresh_seed=plan.order_seed,
+        left_out=plan.left_out,
+    )
+    return again.model_copy(update={"tool_version": plan.tool_version})
+
+
 def sweep_counts(pis: int) -> tuple[int, ...]:
     """Return how many Pis a sweep measures together, all of them apart: 1 to 8, then 16, 32, ..."""
     few = range(1, min(pis, _EACH_UP_TO + 1))

@@ -45,7 +45,7 @@ def next_trial(
         return Stop("complete")
     # Looked at between rounds only: part of a round counts for nothing.
     if missing.position == 0 and missing.round > 1:
-        why = _enough(plan, trials, missing.round - 1, half_width_percent)
+        why = enough(plan, trials, missing.round - 1, half_width_percent)
         if why is not None:
             return Stop(why)
     attempts = [trial.attempt for trial in trials if trial.slot == missing]
@@ -104,9 +104,10 @@ def _amount_per_second(cells: Mapping[str, Cell], trials: Sequence[Trial]) -> fl
     return sum(rates) / len(rates) if rates else None
 
 
-def _enough(
+def enough(
     plan: Plan, trials: Sequence[Trial], rounds: int, half_width_percent: Callable[[], float | None]
 ) -> Literal["target", "budget"] | None:
+    """Return why a run ends after so many whole rounds, None where it goes on; see next_trial."""
     target, budget = plan.settings.target_percent, plan.settings.budget_minutes
     if target is not None and rounds >= LEAST_ROUNDS:
         width = half_width_percent()

@@ -99,6 +99,7 @@ def build_report(contents: Contents) -> Report:
         run_id=plan.run_id,
         made_at=plan.made_at,
         plan_sha256=plan.sha256,
+        last_trial_sha256=_last_sha256(contents.trials),
         worker_sha256=plan.worker_sha256,
         order_seed=plan.order_seed,
         workload=evidence.workload.name,
@@ -136,6 +137,11 @@ def build_report(contents: Contents) -> Report:
         not_in_inventory=nodes.not_in_inventory if nodes else (),
         hosts=contents.hosts,
     )
+
+
+def _last_sha256(trials: Sequence[Trial]) -> str | None:
+    last = max(trials, key=lambda trial: trial.number, default=None)
+    return last.sha256 if last else None
 
 
 def _headline(evidence: Evidence, found: tuple[Comparison, ...]) -> Message:

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 
 from pi_speedup.catalogue import Message
-from pi_speedup.model.plan import ALONE, Plan
+from pi_speedup.model.plan import ALONE
 from pi_speedup.model.report import (
     Bracket,
     Capacity,
@@ -28,11 +28,10 @@ from pi_speedup.model.report import (
     Sweep,
     WallSteps,
 )
-from pi_speedup.model.trial import Trial
 from pi_speedup.plan.progress import LEAST_ROUNDS
 from pi_speedup.report import formulas
 from pi_speedup.report.checks.refusal import no_interval_because
-from pi_speedup.report.evidence import Contents, Evidence, Measurement
+from pi_speedup.report.evidence import Evidence, Measurement
 from pi_speedup.report.intervals import (
     Pair,
     base_after_to_before,
@@ -53,18 +52,6 @@ from pi_speedup.report.statistics import Difference, expected_maximum
 _LEAST_POINTS_FOR_FIT = 4
 # Beyond the measured range by half, and no further.
 _FIT_REACH = 1.5
-
-
-def half_width_percent(plan: Plan, trials: Sequence[Trial]) -> float | None:
-    """Return half the width of the compute speedup's interval in percent; None while there is no interval.
-
-    The measuring loop stops by it where a target is set. It leaves out what the Pis' clocks add, which more
-    rounds do not lessen.
-    """
-    evidence = Evidence(Contents(plan, tuple(trials)))
-    if no_interval_because(evidence) is not None:
-        return None
-    return statistical_half_width_percent(ratio_estimate(compute_pairs(evidence), quantile_of(plan)))
 
 
 def comparisons(evidence: Evidence) -> tuple[Comparison, ...]:

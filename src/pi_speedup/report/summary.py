@@ -50,7 +50,7 @@ def ending(plan: Plan, trials: Sequence[Trial]) -> Ending:
     settings = plan.settings
     between_rounds = missing.position == 0 and missing.round > 1
     if between_rounds and settings.target_percent is not None:
-        from pi_speedup.report.estimates import half_width_percent
+        from pi_speedup.report.checks.refusal import half_width_percent
 
         width = half_width_percent(plan, trials)
         if width is not None and width <= settings.target_percent:

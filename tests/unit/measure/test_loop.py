@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -202,3 +203,8 @@ def test_trials_are_counted_over_all_sessions(made: Plan, store: RunStore) -> No
     assert sorted(each.number for each in store.trials()) == list(range(1, len(made.slots) + 3))
     good = [each.number for each in store.trials() if each.outcome == "ok"]
     assert good == sorted(good) and good[2:4] == [4, 6]
+    # Each holds the hash of the one before it, as it is on disk.
+    in_order = sorted(store.trials(), key=lambda each: each.number)
+    files = [store.folder / f"trials/{each.name}.json" for each in in_order]
+    hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+    assert [each.follows_sha256 for each in in_order] == [made.sha256, *hashes[:-1]]

@@ -146,7 +146,8 @@ def trials(
     chance = random.Random(seed)
     seal = of.sha256
     cells = {cell.name: cell for cell in of.cells}
-    now, found = EPOCH_NS, []
+    now = EPOCH_NS
+    found: list[Trial] = []
     slots = [slot for slot in of.slots if rounds is None or slot.round <= rounds]
     of_round: dict[int, float] = {}
     drawn = noise if callable(noise) else lognormal(noise)
@@ -158,7 +159,8 @@ def trials(
         draft = _draft(cells[slot.cell], slot, now, place + 1, chance, drawn, jitter, speed, clocks or {})
         if defect is not None:
             defect(draft)
-        made = _trial(of, seal, draft, chance)
+        follows = found[-1].sha256 if found else seal
+        made = _trial(of, seal, draft, chance).model_copy(update={"follows_sha256": follows})
         found.append(made)
         now = max(now, draft.started_ns) + round((made.spent_seconds + 1) * 1e9)
     return tuple(found)

@@ -21,8 +21,9 @@ from pi_speedup.model.trial import Trial
 from pi_speedup.plan.progress import LEAST_ROUNDS, Stop, next_trial
 from pi_speedup.report.build import report_files
 from pi_speedup.report.checks import CHECKS, run_checks
+from pi_speedup.report.checks.refusal import half_width_percent
 from pi_speedup.report.checks.registry import as_check
-from pi_speedup.report.estimates import comparisons, half_width_percent
+from pi_speedup.report.estimates import comparisons
 from pi_speedup.report.evidence import Contents, Evidence
 from tests.unit.report import factory
 from tests.unit.report.factory import Defect, Draft, Noise, WorkerDraft, lognormal

@@ -14,7 +14,7 @@ from pi_speedup.codes import Code
 from pi_speedup.model.host import Host
 from pi_speedup.model.node import Nodes
 from pi_speedup.model.report import Check
-from pi_speedup.model.trial import Event, OtherPods, OtherRun, Outage
+from pi_speedup.model.trial import Event, OtherPods, OtherRun, Outage, Trial
 from pi_speedup.problem import Problem
 from pi_speedup.report.checks import CHECKS, run_checks
 from pi_speedup.report.estimates import wall_steps
@@ -159,6 +159,29 @@ def failing(draft: Draft) -> None:
     draft.outcome = "failed"
     draft.problem = Problem(
         code=Code.NODE_CORDONED, subject="pi-2", what="cordoned", next_step="kubectl uncordon pi-2"
+    )
+
+
+def interrupted(draft: Draft) -> None:
+    """Let a trial be stopped by hand."""
+    draft.outcome = "interrupted"
+    draft.problem = Problem(code=Code.STOPPED, subject="run x", what="stopped by SIGINT")
+
+
+def without(gone: Callable[[Trial], bool]) -> Contents:
+    """Return a run from whose folder some trials were taken."""
+    whole = looked_at()
+    return replace(whole, trials=tuple(trial for trial in whole.trials if not gone(trial)))
+
+
+def changed(number: int, /, **values: Any) -> Contents:
+    """Return a run of which a trial's file was edited."""
+    whole = looked_at()
+    return replace(
+        whole,
+        trials=tuple(
+            trial.model_copy(update=values) if trial.number == number else trial for trial in whole.trials
+        ),
     )
 
 
@@ -617,6 +640,66 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         "none",
         "failed (pi-2: cordoned)",
     ),
+    "trials stopped by hand": (
+        lambda: looked_at(lambda draft: interrupted(draft) if draft.slot.round > 5 else None),
+        "failed_attempts",
+        "doubtful",
+        "That is 5 of 19",
+    ),
+    "a plan that its settings do not give": (
+        lambda: looked_at(of=factory.plan().model_copy(update={"order_seed": 5})),
+        "planned",
+        "invalid",
+        "plan.json has another order_seed than its settings",
+    ),
+    "fewer rounds than its settings say": (
+        lambda: looked_at(of=factory.plan().model_copy(update={"order": factory.plan().order[:6]})),
+        "planned",
+        "invalid",
+        "plan.json has another order than its settings and its seed give",
+    ),
+    "a round without one of its trials": (
+        lambda: without(lambda trial: trial.slot.round == 3 and trial.slot.cell == "alone"),
+        "planned",
+        "doubtful",
+        "r003-00-alone is missing, although r007-",
+    ),
+    "gone on with after the interval was narrow enough": (
+        lambda: looked_at(of=factory.plan(target_percent=5)),
+        "planned",
+        "doubtful",
+        "round 6 was measured although the interval was narrow enough",
+    ),
+    "gone on with after the time was spent": (
+        lambda: looked_at(of=factory.plan(budget_minutes=2)),
+        "planned",
+        "doubtful",
+        "although the time was spent",
+    ),
+    "a plan made after its first trial": (
+        lambda: looked_at(of=factory.plan().model_copy(update={"made_at": "2026-11-24T07:15:31Z"})),
+        "planned",
+        "doubtful",
+        "began before the plan was made",
+    ),
+    "a trial that was taken away": (
+        lambda: without(lambda trial: trial.number == 4),
+        "chain",
+        "doubtful",
+        "1 of 19 trials are gone: number 4",
+    ),
+    "a trial that was changed": (
+        lambda: changed(4, spent_seconds=1.0),
+        "chain",
+        "invalid",
+        "is not what it was when",
+    ),
+    "two copies that were gone on with": (
+        lambda: changed(5, number=4),
+        "chain",
+        "invalid",
+        "claim the same place",
+    ),
 }
 
 
@@ -817,7 +900,9 @@ def poor(draft: Draft) -> None:
 
 
 # What a check speaks of that passes there: nothing of it is missing where there is a report.
-OF_THE_PLAN_AND_THE_TRIALS = {"order_done", "incomplete", "left_out", "failed_attempts", "overlap"}
+OF_THE_PLAN_AND_THE_TRIALS = {
+    *("order_done", "planned", "chain", "incomplete", "left_out", "failed_attempts", "overlap"),
+}
 OF_COUNTED_TIMES = {
     *("disturbed_base", "slow_base"),
     *("precision", "imbalance", "disturbed_pods", "superlinear", "proportionality", "control", "drift"),
@@ -857,6 +942,8 @@ def test_nothing_is_known_before_a_round_is_complete() -> None:
     found = checks_of(looked_at(rounds=0))
     passes = {code for code, check in found.items() if check.status == "pass"}
     assert passes == {
+        "planned",
+        "chain",
         "left_out",
         "failed_attempts",
         "model_differs",

@@ -10,7 +10,7 @@ import pytest
 from pi_speedup.catalogue import Catalogue
 from pi_speedup.model.report import Comparison, Report
 from pi_speedup.report.build import build_report
-from pi_speedup.report.estimates import half_width_percent
+from pi_speedup.report.checks.refusal import half_width_percent
 from pi_speedup.report.markdown import markdown
 from pi_speedup.report.statistics import expected_maximum
 from tests.unit.report import factory

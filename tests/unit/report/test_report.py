@@ -145,13 +145,13 @@ VERDICTS: dict[str, tuple[Any, str, tuple[str, ...], str]] = {
         lambda: factory.contents(hosts=factory.hosts(factory.plan())),
         "sound",
         (),
-        "45 of 45 checks looked at.",
+        "47 of 47 checks looked at.",
     ),
     "doubtful": (
         lambda: factory.contents(factory.plan(samples_per_process=1_000_000)),
         "doubtful",
         ("short_run",),
-        "39 of 45 checks looked at; not: model_differs, governor_differs, throttled, temperature, load, "
+        "41 of 47 checks looked at; not: model_differs, governor_differs, throttled, temperature, load, "
         "clock_offset.",
     ),
     "of the inventory only": (
@@ -160,7 +160,7 @@ VERDICTS: dict[str, tuple[Any, str, tuple[str, ...], str]] = {
         ),
         "sound",
         (),
-        "43 of 45 checks looked at; not: system_differs, nodes. The Pis are those of the inventory: nothing "
+        "45 of 47 checks looked at; not: system_differs, nodes. The Pis are those of the inventory: nothing "
         "is known of their nodes.",
     ),
     "invalid, which outweighs doubtful": (

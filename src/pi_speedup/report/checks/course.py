@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from datetime import datetime
+from functools import partial
 from itertools import pairwise
 
+from pi_speedup import __version__
 from pi_speedup.catalogue import Message
-from pi_speedup.report.checks.registry import Finding, check, flagged, passed
+from pi_speedup.model.plan import Plan
+from pi_speedup.model.report import Effect
+from pi_speedup.plan.make import made_again
+from pi_speedup.plan.progress import enough
+from pi_speedup.report.checks.refusal import half_width_percent
+from pi_speedup.report.checks.registry import Finding, check, flagged, passed, unknown
 from pi_speedup.report.evidence import Evidence
 from pi_speedup.report.summary import ending
 from pi_speedup.report.wording import pis_of
+
+# Beyond this share of all trials those that did not count may have been chosen by their values.
+_MOST_LOST = 0.1
 
 
 @check("order_done")
@@ -31,6 +43,61 @@ def order_done(evidence: Evidence) -> Finding:
             (later.slot.round for _, later in wrong),
         )
     return passed(Message("check.order_done.passed", count=len(done)))
+
+
+@check("planned", whole_run=True, without_rounds=True)
+def planned(evidence: Evidence) -> Finding:
+    """Make the plan again, and hold to it which trials there are: none left out, none after the end."""
+    plan, trials = evidence.plan, evidence.trials
+    if not trials:
+        return unknown(Message("check.no_round"))
+    again = made_again(plan)
+    unlike = [name for name in Plan.model_fields if getattr(plan, name) != getattr(again, name)]
+    if unlike and plan.tool_version != __version__:
+        return unknown(Message("check.planned.other_version", version=plan.tool_version))
+    found = [Message("check.planned.unlike", what=unlike)] if unlike else []
+    done = {trial.slot for trial in trials if trial.outcome == "ok"}
+    reached = max((place for place, slot in enumerate(plan.slots) if slot in done), default=0)
+    if missing := [slot.name for slot in plan.slots[:reached] if slot not in done]:
+        found.append(Message("check.planned.missing", trials=missing, later=plan.slots[reached].name))
+    for number in range(2, 1 + max((slot.round for slot in done), default=0)):
+        before = [trial for trial in trials if trial.slot.round < number]
+        if why := enough(plan, before, number - 1, partial(half_width_percent, plan, before)):
+            found.append(Message(f"check.planned.after_{why}", round=number))
+            break
+    first = min(trials, key=lambda trial: trial.number)
+    if first.started_epoch_ns / 1e9 < datetime.fromisoformat(plan.made_at).timestamp():
+        found.append(Message("check.planned.made_later", trial=first.name))
+    if found:
+        return flagged(found, Message("check.planned.possible"), "invalid" if unlike else "doubtful")
+    rounds = Message("noun.round", count=plan.rounds)
+    return passed(Message("check.planned.passed", rounds=rounds, seed=plan.order_seed))
+
+
+@check("chain", whole_run=True, without_rounds=True)
+def chain(evidence: Evidence) -> Finding:
+    """Follow the hashes, each of which a trial holds of the one before it."""
+    if not evidence.trials:
+        return unknown(Message("check.no_round"))
+    trials = sorted(evidence.trials, key=lambda trial: trial.number)
+    numbers = Counter(trial.number for trial in trials)
+    found = [
+        Message("check.chain.twice", trials=[each.name for each in trials if each.number == number])
+        for number, times in numbers.items()
+        if times > 1
+    ]
+    found += [
+        Message("check.chain.changed", trial=earlier.name, later=later.name)
+        for earlier, later in pairwise(trials)
+        if later.number == earlier.number + 1 and later.follows_sha256 != earlier.sha256
+    ]
+    effect: Effect = "invalid" if found else "doubtful"
+    last = max(numbers)
+    if gone := [str(number) for number in range(1, last) if number not in numbers]:
+        found.append(Message("check.chain.gone", count=len(gone), all=last, numbers=gone))
+    if found:
+        return flagged(found, Message("check.chain.possible"), effect)
+    return passed(Message("check.chain.passed", count=last))
 
 
 @check("incomplete", whole_run=True, without_rounds=True)
@@ -66,17 +133,21 @@ def left_out(evidence: Evidence) -> Finding:
 
 @check("failed_attempts", whole_run=True, without_rounds=True)
 def failed_attempts(evidence: Evidence) -> Finding:
-    """List the trials that failed, whether they were repeated or not."""
-    failed = [trial for trial in evidence.trials if trial.outcome == "failed"]
-    if failed:
+    """List the trials that failed or were interrupted, whether they were repeated or not.
+
+    A slow trial is one that is likely to run out of time, or to be interrupted: none of them counts.
+    """
+    lost = [trial for trial in evidence.trials if trial.outcome != "ok"]
+    if lost:
+        count, all_of_them = len(lost), len(evidence.trials)
         return flagged(
             [
-                Message("check.failed_attempts.failed", trial=trial.name, why=trial.problem.cause)
-                for trial in failed
+                Message(f"check.failed_attempts.{trial.outcome}", trial=trial.name, why=trial.problem.cause)
+                for trial in lost
                 if trial.problem
             ],
-            Message("check.failed_attempts.possible"),
-            "none",
-            (trial.slot.round for trial in failed),
+            Message("check.failed_attempts.possible", count=count, all=all_of_them),
+            "doubtful" if count > _MOST_LOST * all_of_them else "none",
+            (trial.slot.round for trial in lost),
         )
     return passed(Message("check.failed_attempts.passed", count=len(evidence.trials)))

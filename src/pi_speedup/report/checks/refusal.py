@@ -1,13 +1,22 @@
-"""When a run gives no interval, although it gives figures."""
+"""Whether a run gives an interval, and how wide the one that it may stop by is."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 from pi_speedup.catalogue import Message
+from pi_speedup.model.plan import Plan
+from pi_speedup.model.trial import Trial
 from pi_speedup.plan.progress import LEAST_ROUNDS
 from pi_speedup.report.checks.registry import run_checks
-from pi_speedup.report.evidence import Evidence
+from pi_speedup.report.evidence import Contents, Evidence
+from pi_speedup.report.intervals import (
+    compute_pairs,
+    quantile_of,
+    ratio_estimate,
+    statistical_half_width_percent,
+)
 
 # With invalid trials in more rounds than this share, the others are not believed either.
 _MOST_INVALID_ROUNDS = 0.2
@@ -33,3 +42,15 @@ def no_interval_because(evidence: Evidence) -> Message | None:
     if len(invalid) > _MOST_INVALID_ROUNDS * count:
         return Message("no_interval.invalid", flagged=len(invalid), rounds=rounds)
     return None
+
+
+def half_width_percent(plan: Plan, trials: Sequence[Trial]) -> float | None:
+    """Return half the width of the compute speedup's interval in percent; None while there is no interval.
+
+    The measuring loop stops by it where a target is set. It leaves out what the Pis' clocks add, which more
+    rounds do not lessen.
+    """
+    evidence = Evidence(Contents(plan, tuple(trials)))
+    if no_interval_because(evidence) is not None:
+        return None
+    return statistical_half_width_percent(ratio_estimate(compute_pairs(evidence), quantile_of(plan)))

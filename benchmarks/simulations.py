@@ -1,7 +1,7 @@
 """Does the interval cover, do the checks see, are clean runs left alone? The tables of docs/simulations.md.
 
     make simulations
-    python benchmarks/simulations.py coverage      one of coverage, adaptive, sights, clean
+    python benchmarks/simulations.py coverage      one of coverage, adaptive, sights, clean, compared
 
 All runs are simulated, through the real code from trials to interval and flags; the seeds are fixed, so it
 prints the same tables each time. Quick ones of the same kind are tests (tests/unit/report/test_simulated.py).
@@ -37,12 +37,18 @@ from tests.unit.report.simulated import (
     files_say_the_same,
     sight,
 )
+from tests.unit.runs.simulated import Runs
 
 COVERAGE_RUNS = 4000
 FILE_RUNS = 25
 SIGHT_RUNS = 400
 CLEAN_RUNS = 1000
 CLEAN_RUNS_OF_MANY_PIS = 100
+COMPARED_RUNS = 1000
+COMPARED = (
+    *(Runs(count, sd) for sd in (0.0, 0.01, 0.02) for count in (2, 6, 8, 12)),
+    *(Runs(count, 0.01, 0.1, labelled) for labelled in (True, False) for count in (2, 6, 8, 12)),
+)
 # Those that get there within the plan's rounds.
 ADAPTIVE_WORLDS = ("normal, 2 %", "2 %, and a round shares 5 %", "1 %, and 10 % slower at the end")
 SIGHT_RUNS_OF = (Quiet(3, 0.01), Quiet(3, 0.04), Quiet(8, 0.02))
@@ -53,7 +59,13 @@ Answer = TypeVar("Answer")
 def main(names: Sequence[str]) -> None:
     """Print the tables of these names, all of them where none is given."""
     start = time.monotonic()
-    tables = {"coverage": coverage, "adaptive": adaptive, "sights": sights, "clean": clean}
+    tables = {
+        "coverage": coverage,
+        "adaptive": adaptive,
+        "sights": sights,
+        "clean": clean,
+        "compared": compared,
+    }
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for name in names or tables:
             tables[name](pool)
@@ -104,6 +116,23 @@ def clean(pool: Executor) -> None:
         words = ", ".join(f"`{code}` {count}" for code, count in which.most_common()) or "none"
         share = sum(map(bool, flags)) / runs
         row(str(quiet.pis), f"{100 * quiet.noise:.0f} %", f"{100 * share:.1f} %", words)
+
+
+def compared(pool: Executor) -> None:
+    """Print what compare says of equal runs, and of a gain, by how many runs the history holds."""
+    print(f"\nTwo runs compared, 7 rounds, {COMPARED_RUNS} a row:\n")
+    row("Runs", "Sessions", "Gain", "Faster or slower", "Equal", "Interval holds the truth", head=True)
+    for runs in COMPARED:
+        found = list(each(pool, runs.answer, COMPARED_RUNS))
+        outcomes = Counter(outcome for outcome, _ in found)
+        shares = (
+            outcomes["faster"] + outcomes["slower"],
+            outcomes["equal"],
+            sum(held for _, held in found),
+        )
+        gain = f"{100 * runs.gain:.0f} %{', labelled' if runs.labelled else ''}" if runs.gain else "none"
+        cells = (f"{100 * share / COMPARED_RUNS:.1f} %" for share in shares)
+        row(str(runs.count), f"{100 * runs.sd:.0f} %", gain, *cells)
 
 
 def each(pool: Executor, function: Callable[[int], Answer], runs: int) -> Iterable[Answer]:

@@ -12,11 +12,12 @@ from pi_speedup.catalogue import Catalogue
 from pi_speedup.cli.output import Exit, add_page, aligned, is_page, moment, put_file, say, say_json
 from pi_speedup.cli.runs import add_runs_dir, find_report
 from pi_speedup.codes import Code
-from pi_speedup.model.compared import Change, Compared, DifferenceName, Margin, Outcome
+from pi_speedup.model.compared import Change, Compared, DifferenceName, Outcome
 from pi_speedup.model.report import Report
 from pi_speedup.problem import ProblemError, refuse
 from pi_speedup.runs.compare import compare
 from pi_speedup.runs.history import LEAST_EQUAL_RUNS, report_of, run_folders
+from pi_speedup.text import one_line
 
 HELP = "say whether run B was faster than run A"
 DESCRIPTION = """\
@@ -27,8 +28,8 @@ speedup where it was. Percentages are of the work done in a second.
 EXAMPLES = f"""\
 A and B are run ids, folders of runs, or a report.json or report.html that someone sent.
 
-The margin is 2 %: a smaller change is no difference, as two equal runs may differ by it. It is raised to
-twice the scatter of equal runs once the history holds {LEAST_EQUAL_RUNS} of them on these Pis.
+The margin is 2 %: a smaller change is no difference. Equal runs differ by more than their rounds tell: by
+how much is in the interval once the history holds {LEAST_EQUAL_RUNS} of them with the same benchmark_label.
 
 examples:
   python -m pi_speedup compare 20261124-071530-3fa2 latest
@@ -71,10 +72,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the answer; return the exit code that says the same."""
     a, b = (find_report(named, options.runs_dir) for named in (options.a, options.b))
+    files = [one_line(named, 200) if Path(named).is_file() else None for named in (options.a, options.b)]
     if a == b:
         raise refuse(Code.SAME_RUN_TWICE, a.run_id, "given as A and as B", "name two runs")
     found = compare(
-        a, b, history=_history(options.runs_dir), margin_percent=options.margin, despite=options.despite
+        a,
+        b,
+        history=_history(options.runs_dir),
+        margin_percent=options.margin,
+        despite=options.despite,
+        told_by=(files[0], files[1]),
     )
     words = Catalogue(options.language, a.unit)
     if options.html is not None:
@@ -147,12 +154,21 @@ def _lines(found: Compared, words: Catalogue) -> Iterator[str]:
         right=(1, 2),
     )
     yield ""
-    yield words("columns.margin", margin=_margin_words(found.margin, words))
+    margin, scatter = found.margin, found.sessions.sd_percent
+    yield words(f"columns.margin_{'given' if margin.given else 'default'}", percent=margin.percent)
+    yield words(
+        f"columns.sessions_{'unknown' if scatter is None else 'known'}",
+        runs=words.count("equal_run", found.sessions.runs),
+        least=LEAST_EQUAL_RUNS,
+        sd=scatter,
+    )
     for each in found.unlike:
         yield words("columns.despite", what=each.words)
     for what in found.also_differs:
         yield words("columns.also", what=what)
     for side in sides:
+        if side.told_by is not None:
+            yield words("columns.told_by", run=side.run_id, file=side.told_by)
         if side.verdict == "doubtful":
             yield words("columns.doubtful", run=side.run_id, codes=side.because)
         if side.caveat:
@@ -168,14 +184,3 @@ def _change(change: Change | None, words: Catalogue) -> str:
     if change is None:
         return ""
     return words("columns.percent" if change.low is None else "columns.percent_range", **dict(change))
-
-
-def _margin_words(margin: Margin, words: Catalogue) -> str:
-    few = margin.why != "given" and margin.session_sd_percent is None
-    return words(
-        "columns.margin_few" if few else f"columns.margin_{margin.why}",
-        percent=margin.percent,
-        runs=words.count("equal_run", margin.runs),
-        least=LEAST_EQUAL_RUNS,
-        sd=margin.session_sd_percent,
-    )

@@ -11,6 +11,7 @@ from pi_speedup.model.base import MAX_FILE_BYTES, load
 from pi_speedup.model.report import Report
 from pi_speedup.problem import refuse
 from pi_speedup.runs.history import report_of
+from pi_speedup.runs.sent import misfit
 from pi_speedup.text import one_line
 
 # As the page has it. Python's parser of HTML raises errors of its own on some nonsense, and is slow on other.
@@ -41,7 +42,7 @@ def find_report(named: str, runs: Path) -> Report:
         # Such as a name that is too long for a path.
         is_file = is_folder = is_run = False
     if is_file:
-        return _read(path)
+        return _fitting(_read(path), path)
     if is_folder or is_run:
         return report_of(path if is_folder else runs / named)
     raise refuse(
@@ -50,6 +51,14 @@ def find_report(named: str, runs: Path) -> Report:
         f"neither a file or folder, nor a run in {runs}",
         "`.venv/bin/python -m pi_speedup history` lists the runs; --runs-dir names another folder of runs",
     )
+
+
+def _fitting(report: Report, path: Path) -> Report:
+    what = misfit(report)
+    if what is not None:
+        step = "name it as it was made, or the folder of the run, which is judged from its trials"
+        raise refuse(Code.FILE_SPOILT, str(path), what, step)
+    return report
 
 
 def _read(path: Path) -> Report:

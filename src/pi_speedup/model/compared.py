@@ -27,15 +27,20 @@ class Change(Model):
 
 
 class Margin(Model):
-    """A change within +-percent is no difference; `runs` is how many equal runs the history holds.
-
-    `session_sd_percent` is how far those differ by themselves (standard deviation), None where too few are.
-    """
+    """A change within +-percent is no difference; `given` on the command line, or the default."""
 
     percent: float
-    why: Literal["given", "default", "history"]
+    given: bool
+
+
+class Sessions(Model):
+    """How far equal runs, of which the history holds `runs`, scatter by themselves: hour, room, other pods.
+
+    A standard deviation, which is in the interval of a change; None where too few tell, and it is not.
+    """
+
     runs: int
-    session_sd_percent: float | None
+    sd_percent: float | None
 
 
 class RunTimes(Model):
@@ -52,6 +57,8 @@ class RunTimes(Model):
     together_seconds: float | None
     together_amount_per_second: float | None
     alone_seconds: float | None
+    # The file that says all of this, where it is no run's folder.
+    told_by: Text | None
     verdict: VerdictStatus
     because: tuple[Text, ...]
     caveat: Text | None
@@ -79,6 +86,7 @@ class Compared(Model):
     together: Change | None
     alone: Change | None
     margin: Margin
+    sessions: Sessions
     unlike: tuple[Unlike, ...]
     also_differs: tuple[Said, ...]
 

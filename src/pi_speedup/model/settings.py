@@ -161,6 +161,12 @@ class Settings(Model):
         description="Words put before the command of a `process`, such as [taskset, -c, '3'].",
     )
     base_python: Words = Field("python3", min_length=1, description="Interpreter of a `process`.")
+    label: str = Field(
+        "",
+        max_length=80,
+        description="What this run tries, such as `fan on`. `compare` takes only runs with the same label as "
+        "equal ones, when it looks how far those scatter.",
+    )
     caveat: str = Field(
         "",
         max_length=200,

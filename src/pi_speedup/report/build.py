@@ -163,8 +163,8 @@ def _headline(evidence: Evidence, found: tuple[Comparison, ...]) -> Message:
     )
 
 
-def _verdict(checks: tuple[Check, ...], some: bool) -> Verdict:
-    not_looked_at = tuple(check.code for check in checks if check.status == "unknown")
+def verdict_of(checks: Sequence[Check], *, some: bool) -> tuple[VerdictStatus, tuple[str, ...]]:
+    """Return the verdict, and the codes of the checks that led to it; some: whether a round is complete."""
     status: VerdictStatus = "sound" if some else "none"
     because: tuple[str, ...] = ()
     worse: tuple[Effect, ...] = ("doubtful", "invalid") if some else ()
@@ -172,6 +172,12 @@ def _verdict(checks: tuple[Check, ...], some: bool) -> Verdict:
         codes = tuple(check.code for check in checks if check.status == "flag" and check.effect == each)
         if codes:
             status, because = each, codes
+    return status, because
+
+
+def _verdict(checks: tuple[Check, ...], some: bool) -> Verdict:
+    not_looked_at = tuple(check.code for check in checks if check.status == "unknown")
+    status, because = verdict_of(checks, some=some)
     looked_at = len(checks) - len(not_looked_at)
     looked = Message("looked_at.all", looked=looked_at, checks=len(checks))
     # What could not be looked at is nearly all without a round, and says nothing but that.

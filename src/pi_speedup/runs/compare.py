@@ -12,15 +12,25 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Literal
 
 from pi_speedup.catalogue import Message
-from pi_speedup.model.compared import Change, Compared, DifferenceName, Margin, Outcome, RunTimes, Unlike
+from pi_speedup.model.compared import (
+    Change,
+    Compared,
+    DifferenceName,
+    Margin,
+    Outcome,
+    RunTimes,
+    Sessions,
+    Unlike,
+)
 from pi_speedup.model.report import Estimate, Interval, Pods, Report
 from pi_speedup.plan.progress import LEAST_ROUNDS
-from pi_speedup.runs.history import compute, margin_by_history, together_rates
+from pi_speedup.runs.history import compute, session_scatter, together_rates
 from pi_speedup.text import one_line
 
 LEVEL = 0.95
 # What else may explain a change: settings that don't decide what is computed.
-_FURTHER_SETTINGS = ("rest_seconds", "sweep", "base_runtime")
+_FURTHER_SETTINGS = ("label", "rest_seconds", "sweep", "base_runtime")
+DEFAULT_MARGIN_PERCENT = 2.0
 
 
 def compare(
@@ -30,27 +40,37 @@ def compare(
     history: Iterable[Report] = (),
     margin_percent: float | None = None,
     despite: Collection[DifferenceName] = (),
+    told_by: tuple[str | None, str | None] = (None, None),
 ) -> Compared:
     """Return how much faster run B was than run A.
 
-    history: further runs, of which those count that are equal to A and B. margin_percent: instead of the one
-    that the history suggests. despite: the differences that don't keep both from being compared.
+    history: further runs, of which those count that are equal to A and B: how far they scatter is in the
+    interval. margin_percent: instead of the usual one. despite: the differences that don't keep both from
+    being compared. told_by: the files that A and B are from, None for a run's folder.
     """
     unlike = tuple(
         Unlike(name=name, words=words, despite=name in despite)
         for name, words in (*_differences(a, b), *_not_valid(a, b))
     )
-    margin = _margin(a, b, history, margin_percent)
-    together = _change(together_rates(a), together_rates(b), _clock_logs(a) + _clock_logs(b))
+    given = margin_percent is not None
+    margin = Margin(percent=DEFAULT_MARGIN_PERCENT if margin_percent is None else margin_percent, given=given)
+    sessions, freedom = _sessions(a, b, history)
+    together = _change(
+        together_rates(a),
+        together_rates(b),
+        _clock_logs(a) + _clock_logs(b),
+        (2 * ((sessions.sd_percent or 0.0) / 100) ** 2, freedom),
+    )
     outcome, words = _answer(a, b, together, margin, [each for each in unlike if not each.despite])
     return Compared(
         outcome=outcome,
         words=words,
-        a=_times(a),
-        b=_times(b),
+        a=_times(a, told_by[0]),
+        b=_times(b, told_by[1]),
         together=together,
         alone=_change(_alone_rates(a), _alone_rates(b)),
         margin=margin,
+        sessions=sessions,
         unlike=unlike,
         also_differs=tuple(_also_differs(a, b)),
     )
@@ -133,11 +153,17 @@ def _answer(
     return outcome, Message(f"answer.{outcome}", margin=margin.percent, **ends)
 
 
-def _change(first: Sequence[float], second: Sequence[float], clocks: float = 0.0) -> Change | None:
+def _change(
+    first: Sequence[float],
+    second: Sequence[float],
+    clocks: float = 0.0,
+    sessions: tuple[float, int] = (0.0, 0),
+) -> Change | None:
     """Return the change between two sides' logarithms of rates; None where one has no round.
 
     The interval of the ratio of geometric means is Welch's on logarithms, since the rounds of two runs are no
-    pairs. Its ends are moved by what the Pis' clocks leave open, which more rounds don't lessen.
+    pairs, with the variance of `sessions` and its degrees of freedom as one part more. Its ends are moved by
+    what the Pis' clocks leave open, which more rounds don't lessen.
     """
     if not first or not second:
         return None
@@ -145,9 +171,12 @@ def _change(first: Sequence[float], second: Sequence[float], clocks: float = 0.0
         difference = statistics.fmean(second) - statistics.fmean(first)
         return Change(percent=_percent(difference), low=None, high=None)
     # scipy takes a second to import: only where it is needed.
-    from pi_speedup.report.statistics import welch_difference
+    from pi_speedup.report.statistics import unlike_difference
 
-    found = welch_difference(first, second)
+    of_rounds = [(statistics.variance(side) / len(side), len(side) - 1) for side in (first, second)]
+    of_sessions = [sessions] if sessions[0] else []
+    value = statistics.fmean(second) - statistics.fmean(first)
+    found = unlike_difference(value, [*of_rounds, *of_sessions])
     low, high = found.bounds(LEVEL)
     return Change(percent=_percent(found.value), low=_percent(low - clocks), high=_percent(high + clocks))
 
@@ -260,14 +289,13 @@ def _of_hosts(field: str) -> Callable[[Report], object]:
     return found
 
 
-def _margin(a: Report, b: Report, history: Iterable[Report], given: float | None) -> Margin:
-    """Return the margin; equal are runs on the same Pis between which nothing is known to have changed."""
+def _sessions(a: Report, b: Report, history: Iterable[Report]) -> tuple[Sessions, int]:
+    """Return how far equal runs scatter: those on the same Pis between which nothing is known to differ."""
     known = sorted({report.run_id: report for report in (*history, a, b)}.values(), key=_when)
     chains = [[report for report in known if _is_equal(report, a)]]
     if not _is_equal(b, a):
         chains.append([report for report in known if _is_equal(report, b)])
-    found = margin_by_history(chains)
-    return found if given is None else found.model_copy(update={"percent": given, "why": "given"})
+    return session_scatter(chains)
 
 
 def _is_equal(report: Report, to: Report) -> bool:
@@ -282,7 +310,7 @@ def _when(report: Report) -> tuple[str, str]:
     return report.made_at, report.run_id
 
 
-def _times(report: Report) -> RunTimes:
+def _times(report: Report, told_by: str | None) -> RunTimes:
     found = compute(report)
     return RunTimes(
         run_id=report.run_id,
@@ -293,6 +321,7 @@ def _times(report: Report) -> RunTimes:
         together_seconds=found.all_pis.seconds.geometric_mean if found else None,
         together_amount_per_second=math.exp(statistics.fmean(together_rates(report))) if found else None,
         alone_seconds=found.one_pi.seconds.geometric_mean if found else None,
+        told_by=told_by,
         verdict=report.verdict.status,
         because=tuple(one_line(code, 40) for code in report.verdict.because),
         caveat=one_line(report.caveat) if report.caveat else None,
@@ -305,4 +334,4 @@ def _shown(value: object) -> str:
         return Message("compare.several", values=values) if values else Message("unit.unknown")
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return Message("compare.nothing") if value is None else one_line(value, 80)
+    return Message("compare.nothing") if value in (None, "") else one_line(value, 80)

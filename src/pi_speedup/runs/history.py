@@ -11,15 +11,12 @@ from pathlib import Path
 
 from pi_speedup.catalogue import Message
 from pi_speedup.codes import Code
-from pi_speedup.files import read_file
-from pi_speedup.model.base import MAX_FILE_BYTES, load
-from pi_speedup.model.compared import Margin, Past
+from pi_speedup.model.compared import Past, Sessions
 from pi_speedup.model.report import Comparison, Report
 from pi_speedup.problem import ProblemError, refuse
 from pi_speedup.store import PRIVATE, RunStore
 from pi_speedup.text import one_line
 
-DEFAULT_MARGIN_PERCENT = 2.0
 # With fewer, the scatter of equal runs is not known well enough to judge by it.
 LEAST_EQUAL_RUNS = 5
 # The median of |x| of a standard normal x.
@@ -28,7 +25,7 @@ _BEFORE_THE_PLAN = frozenset({PRIVATE, "hosts", "nodes.json"})
 
 
 def report_of(folder: Path) -> Report:
-    """Return the report of the run in a folder: report.json if it is up to date, else made from the files.
+    """Return the report of the run in a folder, made from its trials: a report.json there proves nothing.
 
     ProblemError naming the file that is missing or wrong. Nothing is written.
     """
@@ -39,13 +36,6 @@ def report_of(folder: Path) -> Report:
             "not the folder of a run, it has no plan.json",
             "name a run, or its folder",
         )
-    path = folder / "report.json"
-    try:
-        if RunStore(folder).is_reported:
-            return load(Report, read_file(path, MAX_FILE_BYTES), str(path))
-    except (OSError, ProblemError):
-        # Not there, or of another version.
-        pass
     from pi_speedup.report.build import build_report
     from pi_speedup.report.evidence import read_contents
 
@@ -121,14 +111,14 @@ def together_rates(report: Report) -> tuple[float, ...]:
     return tuple(math.log(found.all_pis.amount / each.all_pis_seconds) for each in found.rounds)
 
 
-def margin_by_history(chains: Sequence[Sequence[Report]]) -> Margin:
-    """Return the margin that equal runs suggest, each chain in the order of time; never below the default.
+def session_scatter(chains: Sequence[Sequence[Report]]) -> tuple[Sessions, int]:
+    """Return how far equal runs scatter, each chain in the order of time, and its degrees of freedom.
 
-    The scatter of sessions is told by the differences between each run and the next, of them by the median:
+    It is told by the differences between each run and the next, of them by the median:
     sd = median |d| / (0.6745 sqrt 2). So a change that nobody wrote down, such as a fan, spoils one
-    difference and not the figure. What the rounds' own noise explains is taken off. The margin is twice
-    what is left. Sources: von Neumann et al. 1941, Annals of Mathematical Statistics 12, 153-162 (successive
-    differences); Hampel 1974, JASA 69, 383-393 (median deviation). Assumption: sessions are independent.
+    difference and not the figure. What the rounds' own noise explains is taken off.
+    Sources: von Neumann et al. 1941, Annals of Mathematical Statistics 12, 153-162 (successive differences);
+    Hampel 1974, JASA 69, 383-393 (median deviation). Assumption: sessions are independent.
     """
     rates = [[found for report in chain if len(found := together_rates(report)) > 1] for chain in chains]
     runs = sum(map(len, rates))
@@ -138,16 +128,11 @@ def margin_by_history(chains: Sequence[Sequence[Report]]) -> Margin:
         for before, after in itertools.pairwise(chain)
     ]
     if len(differences) < LEAST_EQUAL_RUNS - 1:
-        return Margin(percent=DEFAULT_MARGIN_PERCENT, why="default", runs=runs, session_sd_percent=None)
+        return Sessions(runs=runs, sd_percent=None), 0
     scatter = statistics.median(differences) / (_MEDIAN_OF_NORMAL * math.sqrt(2))
     noise = statistics.fmean(statistics.variance(each) / len(each) for chain in rates for each in chain)
     deviation = 100 * math.sqrt(max(0.0, scatter**2 - noise))
-    return Margin(
-        percent=max(DEFAULT_MARGIN_PERCENT, 2 * deviation),
-        why="history" if 2 * deviation > DEFAULT_MARGIN_PERCENT else "default",
-        runs=runs,
-        session_sd_percent=deviation,
-    )
+    return Sessions(runs=runs, sd_percent=deviation), len(differences)
 
 
 def _unread(folder: Path, why: str) -> Past:

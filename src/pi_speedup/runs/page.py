@@ -81,7 +81,11 @@ def compared_page(found: Compared, a: Report, b: Report, words: Catalogue) -> st
         stopping=stopping,
         interval=interval,
         rows=_rows(found, a, b, words),
-        margin=_margin(found, words),
+        margin=words(
+            "margin.given" if found.margin.given else "margin.default",
+            percent=_percent(found.margin.percent, words),
+        ),
+        sessions=_sessions(found, words),
         passed_over=[each for each in found.unlike if each.despite],
         command=_command(found, [each.name for each in found.unlike if each.despite]),
         footer=words("history.footer", tool=_TOOL, version=__version__),
@@ -184,14 +188,12 @@ def _rows(found: Compared, a: Report, b: Report, words: Catalogue) -> list[tuple
     return rows
 
 
-def _margin(found: Compared, words: Catalogue) -> str:
-    margin = found.margin
-    scatter = margin.session_sd_percent
+def _sessions(found: Compared, words: Catalogue) -> str:
+    scatter = found.sessions.sd_percent
     return words(
-        "margin.few" if margin.why == "default" and scatter is None else f"margin.{margin.why}",
-        percent=_percent(margin.percent, words),
-        runs=words.count("run", margin.runs),
-        least=words.count("run", LEAST_EQUAL_RUNS),
+        "sessions.unknown" if scatter is None else "sessions.known",
+        runs=words.count("equal_run", found.sessions.runs),
+        least=LEAST_EQUAL_RUNS,
         sd="" if scatter is None else _percent(scatter, words),
     )
 
@@ -200,7 +202,7 @@ def _command(found: Compared, despite: Collection[str]) -> str:
     words = ["python", "-m", "pi_speedup", "compare", found.a.run_id, found.b.run_id]
     if despite:
         words += ["--despite", ",".join(dict.fromkeys(despite))]
-    if found.margin.why == "given":
+    if found.margin.given:
         words += ["--margin", f"{found.margin.percent:g}"]
     return shlex.join(words)
 

@@ -42,6 +42,9 @@ class World:
     of_trial: Noise | None = None
     shared: float = 0.0
     drift: float = 0.0
+    # Of each Pi's trials, how much of one is in the next, and their standard deviation; no other noise then.
+    remembers: float = 0.0
+    spread: float = 0.0
     # In how many of 100 runs the interval is to cover; None where that is shown and nothing promised.
     least: float | None = 93.0
     most: float = 97.5
@@ -69,8 +72,30 @@ WORLDS: dict[str, World] = {
             least=None,
             most=100,
         ),
+        World(
+            "2 %, and 0.7 of what a Pi does is in its next trial",
+            lognormal(0.02),
+            remembers=0.7,
+            spread=0.02,
+            least=None,
+            most=100,
+        ),
     )
 }
+
+
+def _remembering(how: World, seed: int) -> Defect:
+    """Return noise of each Pi that depends on its trial before: autoregressive, of first order."""
+    chance, level = random.Random(f"levels of {seed}"), dict[str, float]()
+
+    def slower(draft: Draft) -> None:
+        for worker in draft.workers:
+            fresh = how.spread * chance.gauss(0, 1)
+            before = level.get(worker.pi, how.spread * chance.gauss(0, 1))
+            level[worker.pi] = how.remembers * before + math.sqrt(1 - how.remembers**2) * fresh
+            worker.seconds *= math.exp(level[worker.pi])
+
+    return slower
 
 
 @functools.cache
@@ -89,7 +114,8 @@ def simulated(world: str, plan: Plan, seed: int, rounds: int | None = None) -> t
     how = WORLDS[world]
     return factory.trials(
         plan,
-        noise=how.noise,
+        noise=lognormal(0.0) if how.remembers else how.noise,
+        defect=_remembering(how, seed) if how.remembers else None,
         of_trial=how.of_trial,
         shared=how.shared,
         drift=how.drift,

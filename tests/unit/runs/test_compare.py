@@ -6,6 +6,7 @@ import json
 import math
 import random
 import re
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from pi_speedup.report.statistics import welch_difference
 from pi_speedup.runs.compare import compare
 from pi_speedup.runs.history import together_rates
 from tests.unit.report import factory
+from tests.unit.runs.simulated import Runs
 
 OTHER_IMAGE = f"docker.io/library/python@sha256:{'5e' * 32}"
 CONFIGURATION = f"sha256:{'6f' * 32}"
@@ -219,25 +221,30 @@ def sessions(count: int, deviation: float, steps: dict[int, float] | None = None
     return found
 
 
-def test_the_margin_grows_with_the_scatter_of_equal_runs() -> None:
+def test_the_scatter_of_equal_runs_is_in_the_interval() -> None:
     history = sessions(12, 0.03)
-    margin = compare(history[0], history[1], history=history).margin
-    assert margin.why == "history" and margin.runs == 12
-    assert margin.session_sd_percent is not None and 1.5 < margin.session_sd_percent < 6
-    assert margin.percent == pytest.approx(2 * margin.session_sd_percent)
+    alone, known = (compare(history[0], history[1], history=runs) for runs in ((), history))
+    assert alone.sessions.sd_percent is None and known.sessions.runs == 12
+    assert known.sessions.sd_percent is not None and 1.5 < known.sessions.sd_percent < 6
+    assert alone.together and alone.together.high and alone.together.low
+    assert known.together and known.together.high and known.together.low
+    wider = (known.together.high - known.together.low) / (alone.together.high - alone.together.low)
+    assert wider > 3
+    # The margin is no place to hide a change in.
+    assert known.margin.percent == alone.margin.percent == 2
 
 
 def test_an_unrecorded_change_does_not_become_scatter() -> None:
     history = sessions(8, 0.002, steps={6: 1.2})
     found = compare(history[5], history[6], history=history)
-    assert found.margin.percent == 2
+    assert found.sessions.sd_percent is not None and found.sessions.sd_percent < 1
     assert found.outcome == "faster"
 
 
 def test_four_equal_runs_are_too_few() -> None:
     history = sessions(4, 0.05)
-    margin = compare(history[0], history[1], history=history).margin
-    assert (margin.percent, margin.why, margin.runs) == (2, "default", 4)
+    found = compare(history[0], history[1], history=history)
+    assert (found.sessions.runs, found.sessions.sd_percent) == (4, None)
 
 
 @pytest.mark.parametrize(
@@ -252,12 +259,40 @@ def test_four_equal_runs_are_too_few() -> None:
 def test_unequal_runs_tell_nothing_of_the_scatter(strange: Any) -> None:
     history = sessions(8, 0.05)
     others = [*history[:2], *map(strange, history[2:])]
-    assert compare(history[0], history[1], history=others).margin.runs == 2
+    assert compare(history[0], history[1], history=others).sessions.runs == 2
 
 
 def test_a_given_margin_wins() -> None:
     found = compare(report("a1"), report("b2", faster=1.2, seed=2), margin_percent=50)
-    assert (found.outcome, found.margin.why) == ("equal", "given")
+    assert (found.outcome, found.margin.given) == ("equal", True)
+
+
+def outcomes(runs: Runs, times: int = 100) -> Counter[str]:
+    return Counter(runs.answer(seed)[0] for seed in range(times))
+
+
+def test_a_fan_that_was_written_down_is_found() -> None:
+    assert outcomes(Runs(12, 0.01, 0.1, labelled=True))["faster"] >= 95
+
+
+def test_a_fan_that_nobody_wrote_down_is_never_no_difference() -> None:
+    assert outcomes(Runs(12, 0.002, 0.1))["no_evidence"] == 100
+
+
+@pytest.mark.parametrize("count", [6, 12])
+def test_known_sessions_give_no_false_alarm(count: int) -> None:
+    found = outcomes(Runs(count, 0.01))
+    assert found["faster"] + found["slower"] <= 2
+
+
+def test_an_interval_that_knows_the_sessions_holds_the_truth() -> None:
+    assert sum(Runs(8, 0.02).answer(seed)[1] for seed in range(200)) >= 184
+
+
+def test_a_label_is_named_where_it_differs() -> None:
+    fans = [report(name, settings={"label": label}) for name, label in (("a1", "fan off"), ("b2", "fan on"))]
+    assert compare(*fans).also_differs == ("benchmark_label: fan off, then fan on",)
+    assert compare(report("a1"), fans[1]).also_differs == ("benchmark_label: none, then fan on",)
 
 
 @pytest.mark.parametrize("session", [0.0, 0.01], ids=["no session noise", "1 % between sessions"])

@@ -20,7 +20,7 @@ from pi_speedup.kube.follow.manifest import job_name
 from pi_speedup.kube.owned.owned import OWNER_NAME, Place, is_owned, owner_uid
 from pi_speedup.problem import Interrupted, ProblemError
 from pi_speedup.workload.pi import Pi
-from tests.lab.fault_proxy import FaultProxy
+from tests.lab.fault_proxy import ALWAYS, Fault, FaultProxy, hangs
 from tests.lab.lab import Lab
 from tests.lab.runs import LABELS, driver, make_place, misbehaving, new_name, new_plan, run
 from tests.manifests import JOB, PIS, make_plan, slot_of
@@ -488,6 +488,15 @@ def test_what_a_namespace_forbids_is_one_line(
     assert done.trial.outcome == "failed" and not done.trial.passes_by_itself
     there = direct.get(place.namespace_path)
     direct.delete(place.namespace_path, there["metadata"]["uid"], "Background")
+
+
+def test_pods_are_counted_that_no_watch_has_told_of_yet(proxy: FaultProxy, direct: KubeClient) -> None:
+    place = make_place(direct)
+    path = f"{place.namespace_path}/resourcequotas"
+    direct.create(path, {"metadata": {"name": "rule"}, "spec": {"hard": {"limits.cpu": "1"}}})
+    await_that(lambda: direct.get(f"{path}/rule")["status"].get("used"), "the quota is counted")
+    proxy.faults.append(Fault("WATCH /pods", hangs, times=ALWAYS))
+    assert run(proxy.kubeconfig, place).said.startswith("1 of 3 pods: FailedCreate: exceeded quota")
 
 
 @pytest.mark.fault(

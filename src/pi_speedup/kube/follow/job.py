@@ -252,8 +252,8 @@ class _JobTrial:
             self._last_look(tracker, OUTAGE_SECONDS if well else 0)
         if not well:
             self._see_late_events(follower, tracker, ending)
-            if ending.reason == "FailedIndexes":
-                # By now the failed pods are known, which may not have been so when the Job's verdict came.
+            if ending.reason in ("FailedIndexes", "FailedCreate"):
+                # By now all pods are known, which may not have been so when the Job's verdict or event came.
                 ending = tracker.ending(boot_seconds()) or ending
             elif ending.reason == "Unschedulable":
                 ending = self._why_no_pi_takes_it(ending, tracker)

@@ -321,7 +321,10 @@ class Check(Model):
 
 
 class Verdict(Model):
-    """`none` where there is no figure; `because` lists the checks that led to it."""
+    """`none` where there is no figure; `because` lists the checks that led to it.
+
+    `blind` are checks that passed, but would have missed what moves the speedup by more than its budget.
+    """
 
     status: VerdictStatus
     words: Said
@@ -329,6 +332,7 @@ class Verdict(Model):
     checks: int
     looked_at: int
     not_looked_at: tuple[Text, ...]
+    blind: tuple[Text, ...]
 
 
 class Report(Model):

@@ -38,6 +38,7 @@ from pi_speedup.report.wording import estimate, idle, pis_of, used
 from pi_speedup.report.workload import OWN
 from pi_speedup.text import to_plain
 
+_LEAST_BUDGET_PERCENT = 5.0
 Exporter = Callable[[Report, Sequence[Trial], Catalogue], str]
 
 
@@ -114,7 +115,7 @@ def build_report(contents: Contents) -> Report:
         idle=idle(evidence),
         headline=_headline(evidence, found),
         progress=progress(plan, contents.trials),
-        verdict=_verdict(checks, some),
+        verdict=_verdict(checks, found),
         comparisons=found,
         bracket=estimates.bracket(evidence) if some else None,
         ledger=estimates.ledger(evidence) if some else None,
@@ -175,23 +176,43 @@ def verdict_of(checks: Sequence[Check], *, some: bool) -> tuple[VerdictStatus, t
     return status, because
 
 
-def _verdict(checks: tuple[Check, ...], some: bool) -> Verdict:
+def _verdict(checks: tuple[Check, ...], found: tuple[Comparison, ...]) -> Verdict:
     not_looked_at = tuple(check.code for check in checks if check.status == "unknown")
-    status, because = verdict_of(checks, some=some)
+    status, because = verdict_of(checks, some=bool(found))
     looked_at = len(checks) - len(not_looked_at)
     looked = Message("looked_at.all", looked=looked_at, checks=len(checks))
     # What could not be looked at is nearly all without a round, and says nothing but that.
-    if some and not_looked_at:
+    if found and not_looked_at:
         key = "looked_at.inventory" if "nodes" in not_looked_at else "looked_at.some"
         looked = Message(key, looked=looked_at, checks=len(checks), codes=not_looked_at)
+    blind = _blind(checks, found)
+    if blind:
+        looked = Message("looked_at.blind", looked=looked, codes=blind)
+    seen = "_as_far_as_seen" if status == "sound" and (not_looked_at or blind) else ""
     return Verdict(
         status=status,
-        words=Message(f"verdict_line.{status}", codes=because, looked=looked),
+        words=Message(f"verdict_line.{status}{seen}", codes=because, looked=looked),
         because=because,
         checks=len(checks),
         looked_at=looked_at,
         not_looked_at=not_looked_at,
+        blind=blind,
     )
+
+
+def _blind(checks: Sequence[Check], found: Sequence[Comparison]) -> tuple[str, ...]:
+    """Return the checks whose pass says little: what they just would have missed moves the speedup.
+
+    Half the width of its interval, or 5 %, is little.
+    """
+    if not found or found[0].half_width_percent is None:
+        return ()
+    budget, rounds = max(_LEAST_BUDGET_PERCENT, found[0].half_width_percent), len(found[0].rounds)
+    # What one of several rounds, or half of them, has moves their mean by so much less.
+    of_one_round = dict.fromkeys(("disturbed_pods", "disturbed_base", "late_start"), 1 / rounds)
+    shares = {**of_one_round, "control": 0.5, "drift": 0.5}
+    passed = {check.code: check.could_have_seen_percent or 0 for check in checks if check.status == "pass"}
+    return tuple(code for code, seen in passed.items() if seen * shares.get(code, 1) > budget)
 
 
 def _software(evidence: Evidence) -> Software:

@@ -640,6 +640,32 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         "none",
         "failed (pi-2: cordoned)",
     ),
+    "end to end more than the Pis can give": (
+        lambda: looked_at(
+            lambda draft: put(wall=10.0 + draft.slot.round / 100)(draft) if not draft.base else None
+        ),
+        "superlinear",
+        "doubtful",
+        "end to end an efficiency of 10",
+    ),
+    "a Job whose end was seen late": (
+        lambda: looked_at(in_round(3, put(wall=30.0), base=False)),
+        "overhead",
+        "none",
+        "together-3 in round 3 took 1",
+    ),
+    "Jobs whose end was always seen late": (
+        lambda: looked_at(lambda draft: None if draft.base else put(wall=40.0)(draft)),
+        "overhead",
+        "none",
+        "together-3 in round 1 took 29.9 s beyond computing, of 40.0 s",
+    ),
+    "an image of another architecture": (
+        lambda: looked_at(every(lambda worker, _: put(report={"machine": "x86_64"})(worker))),
+        "machine_differs",
+        "doubtful",
+        "the workers tell x86_64, the run is for arm64",
+    ),
     "trials stopped by hand": (
         lambda: looked_at(lambda draft: interrupted(draft) if draft.slot.round > 5 else None),
         "failed_attempts",
@@ -906,7 +932,7 @@ OF_THE_PLAN_AND_THE_TRIALS = {
 OF_COUNTED_TIMES = {
     *("disturbed_base", "slow_base"),
     *("precision", "imbalance", "disturbed_pods", "superlinear", "proportionality", "control", "drift"),
-    *("clocks_disagree", "late_start", "short_run", "starved", "over_budget"),
+    *("clocks_disagree", "late_start", "short_run", "overhead", "starved", "over_budget"),
 }
 OF_THE_WORKERS_REPORTS = {
     *("base_pi", "python_differs", "machine_differs", "one_pod_per_pi", "counts", "streams", "replay"),

@@ -22,6 +22,7 @@ from pi_speedup.report.intervals import (
     long_to_short_base,
     quantile_of,
     ratio_estimate,
+    wall_pairs,
 )
 from pi_speedup.report.statistics import (
     FALSE_ALARM,
@@ -222,13 +223,16 @@ def superlinear(evidence: Evidence) -> Finding:
     low = found.bounds(1 - chance)[0] - clocks
     efficiency = math.exp(found.value)
     seen = math.expm1(found.detectable(chance) + clocks)
+    above = []
     if low > 0:
-        return flagged(
-            [Message("check.superlinear.above", efficiency=efficiency, least=math.exp(low))],
-            Message("check.superlinear.possible"),
-            "doubtful",
-            could_have_seen=seen,
-        )
+        above.append(Message("check.superlinear.above", efficiency=efficiency, least=math.exp(low)))
+    # Wall times need no common clock. A container starts sooner than a Job, so even 1 is much.
+    walls = mean_difference([math.log(pair.ratio) for pair in wall_pairs(evidence, evidence.alone)])
+    if walls.bounds(1 - chance)[0] > 0:
+        ends = {"efficiency": math.exp(walls.value), "least": math.exp(walls.bounds(1 - chance)[0])}
+        above.append(Message("check.superlinear.above_end_to_end", **ends))
+    if above:
+        return flagged(above, Message("check.superlinear.possible"), "doubtful", could_have_seen=seen)
     return passed(Message("check.superlinear.passed", efficiency=efficiency), seen)
 
 

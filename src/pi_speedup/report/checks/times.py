@@ -24,6 +24,10 @@ _MOST_LATE_SHARE = 0.05
 # And what they may cost however usual that is: beyond it the figure is one of starting, not of computing.
 _MOST_USUAL_SHARE = 0.2
 
+# What starting and seeing the end may take where the whole run has it; and what more, of the wall time.
+_MOST_OVERHEAD_SECONDS = 10.0
+_MOST_OVERHEAD_SHARE = 0.2
+
 
 @check("clocks_disagree")
 def clocks_disagree(evidence: Evidence) -> Finding:
@@ -108,6 +112,24 @@ def short_run(evidence: Evidence) -> Finding:
             "doubtful",
         )
     return passed(figures)
+
+
+@check("overhead")
+def overhead(evidence: Evidence) -> Finding:
+    """Weigh what a Job took beyond computing, and beyond what is usual in this run, by its wall time."""
+    beyond = [(job, job.wall_seconds - job.seconds) for job in evidence.jobs]
+    usual = statistics.median(seconds for _, seconds in beyond)
+    explained = min(usual, _MOST_OVERHEAD_SECONDS)
+    found = [
+        (job, Message("check.overhead.took", place=job.place, seconds=seconds, wall=job.wall_seconds))
+        for job, seconds in beyond
+        if seconds - explained > _MOST_OVERHEAD_SHARE * job.wall_seconds
+    ]
+    if found:
+        rounds = (job.round for job, _ in found)
+        possible = Message("check.overhead.possible", usual=usual)
+        return flagged([each for _, each in found], possible, "none", rounds)
+    return passed(Message("check.overhead.passed", usual=usual))
 
 
 @check("pulled_inside")

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-ge
 
 def _doubtful() -> Contents:
     def defect(draft: factory.Draft) -> None:
-        if draft.slot.round == 5 and not draft.base:
+        if draft.slot.round == 7 and not draft.base:
             draft.outcome = "failed"
             draft.problem = Problem(
                 code=Code.NODE_CORDONED, subject="pi-2", what="word" * 200, next_step="kubectl uncordon pi-2"

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,6 +94,10 @@ class VirtualCluster(Rig):
 
     def start(self, door: str, *words: str, **settings: object) -> Playing:
         """Start a playbook as a user does, with settings as -e, in a process group of its own."""
+        return self.start_in({}, door, *words, **settings)
+
+    def start_in(self, environment: Mapping[str, str], door: str, *words: str, **settings: object) -> Playing:
+        """Start a playbook with more in its environment."""
         runs = Path(str(settings.get("benchmark_runs_dir", self.folder.parent / "runs")))
         command = str(Path(sys.executable).parent / "ansible-playbook")
         argv = [command, "-i", str(self.folder / "inventory.yml"), door, *words]
@@ -106,7 +111,7 @@ class VirtualCluster(Rig):
                 stdout=file,
                 stderr=file,
                 cwd=PROJECT,
-                env=playbook_environment(),
+                env={**playbook_environment(), **environment},
                 start_new_session=True,
                 preexec_fn=heed_interrupts,
             )

@@ -7,6 +7,8 @@ import json
 import os
 import random
 import signal
+import struct
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +44,27 @@ NAMESPACE = "pi-speedup"
 # Of another team, which measures on the same Pis.
 BESIDE = "chaos-beside"
 _WHERE = f"--namespace={NAMESPACE}"
+CLOCK_SET = "control host's clock set"
+
+
+class HostClock:
+    """The time of day that a run's processes see, while the kernel's clock stays everybody's."""
+
+    def __init__(self, folder: Path) -> None:
+        self._library, self._path = folder / "host_clock.so", folder / "ahead"
+        self._path.write_bytes(struct.pack("l", 0))
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of what is to see it; needs a C compiler."""
+        source = Path(__file__).with_name("host_clock.c")
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", self._library, source, "-ldl"], check=True)
+        return {"LD_PRELOAD": str(self._library), "HOST_CLOCK": str(self._path)}
+
+    def set(self, seconds: int) -> None:
+        """Set it so far ahead of the kernel's."""
+        # In place: it is mapped.
+        with self._path.open("r+b") as file:
+            file.write(struct.pack("l", seconds))
 
 
 @dataclass(frozen=True)
@@ -55,6 +78,7 @@ class Scene:
     proxy: FaultProxy
     playing: Playing
     run_id: str
+    clock: HostClock
     chance: random.Random
     met: list[str] = field(default_factory=list)
 
@@ -279,6 +303,17 @@ def _suspended(scene: Scene) -> Iterator[None]:
             _sent(pid, signal.SIGCONT)
 
 
+@contextmanager
+def _clock_set(scene: Scene) -> Iterator[None]:
+    seconds = scene.chance.choice((-3600, -90, 3600))
+    scene.clock.set(seconds)
+    scene.met.append(f"control host's clock set by {seconds} s")
+    try:
+        yield
+    finally:
+        scene.clock.set(0)
+
+
 def _sent(pid: int, number: signal.Signals) -> bool:
     try:
         os.kill(pid, number)
@@ -424,6 +459,7 @@ STROKES: dict[str, Happening] = {
     "claim taken by another": _claim_taken,
     "a benchmark and a clean-up in another namespace": _measured_beside,
     "control host suspended": _suspended,
+    CLOCK_SET: _clock_set,
     "worker killed": _worker_killed,
     **{f"playbook: {way}": _playbook_killed(way) for way in WAYS},
     "files: a pipe among the trials": _among_the_trials(os.mkfifo),

@@ -702,12 +702,6 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         "doubtful",
         "although the time was spent",
     ),
-    "a plan made after its first trial": (
-        lambda: looked_at(of=factory.plan().model_copy(update={"made_at": "2026-11-24T07:15:31Z"})),
-        "planned",
-        "doubtful",
-        "began before the plan was made",
-    ),
     "a trial that was taken away": (
         lambda: without(lambda trial: trial.number == 4),
         "chain",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
 from functools import partial
 from itertools import pairwise
 
@@ -65,9 +64,6 @@ def planned(evidence: Evidence) -> Finding:
         if why := enough(plan, before, number - 1, partial(half_width_percent, plan, before)):
             found.append(Message(f"check.planned.after_{why}", round=number))
             break
-    first = min(trials, key=lambda trial: trial.number)
-    if first.started_epoch_ns / 1e9 < datetime.fromisoformat(plan.made_at).timestamp():
-        found.append(Message("check.planned.made_later", trial=first.name))
     if found:
         return flagged(found, Message("check.planned.possible"), "invalid" if unlike else "doubtful")
     rounds = Message("noun.round", count=plan.rounds)

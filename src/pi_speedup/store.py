@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from pi_speedup.codes import Code
 from pi_speedup.files import UnfitFileError, is_there, make_private_folder, read_file, write_file
 from pi_speedup.model.base import MAX_FILE_BYTES, RUN_ID, AnyModel, Model, load
-from pi_speedup.model.host import AFTER, BEFORE, Host, HostLook, HostState, When
+from pi_speedup.model.host import AFTER, BEFORE, Host, HostLook, HostState, When, look_file, session_of
 from pi_speedup.model.node import Nodes
 from pi_speedup.model.owner import Owners
 from pi_speedup.model.plan import Plan
@@ -62,11 +62,23 @@ class RunStore:
         return self.read(Nodes, "nodes.json") if self._has("nodes.json") else None
 
     def hosts(self, pis: Iterable[str]) -> tuple[Host, ...]:
-        """Return the Pis as they were before and after, in the order given; none where none was looked at."""
-        hosts = tuple(
-            Host(name=pi, before=self._state(pi, BEFORE), after=self._state(pi, AFTER)) for pi in pis
-        )
-        return hosts if any(host.before or host.after for host in hosts) else ()
+        """Return the Pis as they were before and after each session, in the order given.
+
+        None of a session in which none was looked at.
+        """
+        names, found = tuple(pis), []
+        for session in sorted({session_of(path.name) for path in self._json_in("hosts")}):
+            of_session = [
+                Host(
+                    name=pi,
+                    session=session,
+                    before=self._state(pi, BEFORE, session),
+                    after=self._state(pi, AFTER, session),
+                )
+                for pi in names
+            ]
+            found += of_session if any(host.before or host.after for host in of_session) else []
+        return tuple(found)
 
     def cores(self, pis: Iterable[str]) -> dict[str, int]:
         """Return how many cores each Pi has, as the cluster says or the Pi itself, if one of them does."""
@@ -76,9 +88,9 @@ class RunStore:
         }
         return by_itself | {node.name: node.cores for node in (nodes.nodes if nodes else ()) if node.cores}
 
-    def unfit(self, hosts: Iterable[str]) -> dict[str, tuple[Problem, ...]]:
-        """Return what was kept of the problems that each Pi had before the run, by its inventory's name."""
-        looks = {host: self.look(host, BEFORE) for host in hosts}
+    def unfit(self, hosts: Iterable[str], session: int = 1) -> dict[str, tuple[Problem, ...]]:
+        """Return what was kept of the problems that each Pi had before a session, by its inventory's name."""
+        looks = {host: self.look(host, BEFORE, session) for host in hosts}
         return {host: look.problems for host, look in looks.items() if look and look.problems}
 
     def pi_of(self, host: str) -> str:
@@ -98,9 +110,10 @@ class RunStore:
         for when in whens:
             look = self.look(host, when)
             if look is not None and host != pi:
-                self.write({f"hosts/{pi}.{when}.json": look.model_copy(update={"pi": pi})})
-                with _named(self.folder / f"hosts/{host}.{when}.json"):
-                    (self.folder / f"hosts/{host}.{when}.json").unlink()
+                renamed = look.model_copy(update={"pi": pi})
+                self.write({renamed.file: renamed})
+                with _named(self.folder / look_file(host, when, 1)):
+                    (self.folder / look_file(host, when, 1)).unlink()
 
     def trials(self) -> tuple[Trial, ...]:
         """Return all trials on disk in the order of the plan; those of another plan or run are refused."""
@@ -248,13 +261,13 @@ class RunStore:
         except ProblemError as error:
             raise refuse(Code.FILE_SPOILT, error.problem.subject, error.problem.what, _FROM_A_COPY) from None
 
-    def look(self, pi: str, when: When) -> HostLook | None:
+    def look(self, pi: str, when: When, session: int = 1) -> HostLook | None:
         """Return what was seen of a Pi, None if it was not looked at."""
-        name = f"hosts/{pi}.{when}.json"
+        name = look_file(pi, when, session)
         return self.read(HostLook, name) if self._has(name) else None
 
-    def _state(self, pi: str, when: When) -> HostState | None:
-        look = self.look(pi, when)
+    def _state(self, pi: str, when: When, session: int) -> HostState | None:
+        look = self.look(pi, when, session)
         return look.state if look else None
 
     def _write_one(self, name: str, content: Model | str | bytes) -> bool:

@@ -45,4 +45,11 @@ def test_a_run_goes_on_in_a_new_cluster_but_not_with_another_kernel(lab: Lab) ->
     assert done.exit_code == 0, done.output
     after = good_trials(folder)
     assert {name: after.get(name) for name in before} == before
-    assert json.loads((folder / "report.json").read_text())["progress"]["rounds_complete"] == 3
+    report = json.loads((folder / "report.json").read_text())
+    assert report["progress"]["rounds_complete"] == 3
+    # The one that was refused measured nothing.
+    assert [each["number"] for each in report["sessions"]] == [1, 2]
+    assert {after[name].session for name in before} == {1} and {after[name].session for name in after} == {
+        1,
+        2,
+    }

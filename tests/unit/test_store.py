@@ -278,6 +278,16 @@ def test_without_nodes_a_host_is_called_as_in_the_inventory(store: RunStore) -> 
     assert store.pi_of("10.0.0.7") == "10.0.0.7"
 
 
+def test_each_session_keeps_what_was_seen_of_the_pis(store: RunStore) -> None:
+    for session, celsius in ((1, 40.0), (2, 70.0)):
+        look = HostLook(pi="pi-1", when="before", session=session, state=state(temperature_celsius=celsius))
+        store.write({look.file: look})
+    names = sorted(path.name for path in (store.folder / "hosts").iterdir())
+    assert names == ["pi-1.before.2.json", "pi-1.before.json"]
+    seen = [(host.session, host.before and host.before.temperature_celsius) for host in store.hosts(["pi-1"])]
+    assert seen == [(1, 40.0), (2, 70.0)]
+
+
 def test_what_a_pi_lacked_is_kept_and_is_no_look_at_it(store: RunStore) -> None:
     lacks = (Problem(code=Code.SSH_UNREACHABLE, subject="pi-2", what="cannot be reached"),)
     looks = {"pi-1": HostLook(pi="pi-1", when="before", state=state())}

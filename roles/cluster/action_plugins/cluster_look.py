@@ -74,7 +74,7 @@ class ActionModule(ActionBase):
         """Put nodes.json down; return it, and why the run cannot begin. Who is left out is a warning."""
         min_pis = run.min_pis
         # What hosts/ holds without looking is of an earlier session.
-        nodes = with_unfit(nodes, store.unfit(run.pis) if run.settings.host_checks else {})
+        nodes = with_unfit(nodes, store.unfit(run.pis, run.session) if run.settings.host_checks else {})
         if store.has_plan:
             # The run goes on: it needs the Pis of its plan, and those that were left out are not asked for.
             min_pis, before = len(nodes.nodes), store.nodes()

@@ -117,6 +117,7 @@ class ActionModule(ActionBase):
                 {"job": jobs, "base": base},
                 tell,
                 half_width_percent=lambda: _half_width_percent(plan, store),
+                session=run.session,
                 still_ours=claim.check,
                 neighbours=neighbours,
             )

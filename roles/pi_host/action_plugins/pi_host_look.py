@@ -51,8 +51,8 @@ class ActionModule(ActionBase):
         state: HostState | None = None
         runtime, need = "", "needed"
         try:
+            run = store.run()
             if when == BEFORE:
-                run = store.run()
                 runtime, need = run.runtime(pi), run.needs[pi]
             asked_ns = time.time_ns()
             observed = self._observe(pi, runtime, task_vars)
@@ -78,9 +78,8 @@ class ActionModule(ActionBase):
             if state is not None or need == "spare":
                 name = store.pi_of(pi)
                 kept = found if need == "spare" else ()
-                store.write(
-                    {f"hosts/{name}.{when}.json": HostLook(pi=name, when=when, state=state, problems=kept)}
-                )
+                look = HostLook(pi=name, when=when, session=run.session, state=state, problems=kept)
+                store.write({look.file: look})
         except ProblemError as error:
             if when == AFTER:
                 return {**result, "warnings": [_unseen(pi, error)]}

@@ -39,8 +39,11 @@ def begin_without(
     before = store.nodes()
     nodes = without_unfit(nodes.model_copy(update={"left_out": before.left_out if before else ()}))
     following = RunStore(first.with_name(next_run_id(first)))
-    looks = {f"hosts/{pi}.{BEFORE}.json": store.look(pi, BEFORE) for pi in plan.pis}
-    following.write({"nodes.json": nodes} | {name: look for name, look in looks.items() if look})
+    # Its first session is this one.
+    session = max((trial.session for trial in store.trials()), default=1)
+    looks = [store.look(pi, BEFORE, session) for pi in plan.pis]
+    first_looks = [look.model_copy(update={"session": 1}) for look in looks if look]
+    following.write({"nodes.json": nodes, **{look.file: look for look in first_looks}})
     following.seal(
         plan_without(
             plan,

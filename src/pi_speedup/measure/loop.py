@@ -53,6 +53,7 @@ def measure(
     tell: Callable[[str], None],
     *,
     half_width_percent: Callable[[], float | None],
+    session: int = 1,
     still_ours: Callable[[float], None] = lambda since: None,
     neighbours: Neighbours | None = None,
     sleep: Callable[[float], None] = time.sleep,
@@ -81,9 +82,10 @@ def measure(
             done = Measured(_lost(plan, upcoming, started, begun, "failed", error.problem))
         except Interrupted as stop:
             problem = Problem(code=Code.STOPPED, subject=f"run {plan.run_id}", what=f"stopped by {stop.by}")
-            store.add(_chained(_lost(plan, upcoming, started, begun, "interrupted", problem), trials))
+            lost = _lost(plan, upcoming, started, begun, "interrupted", problem)
+            store.add(_chained(lost, trials, session))
             return Ended("interrupted", problem)
-        trial = _chained(neighbours.seen(done.trial) if neighbours else done.trial, trials)
+        trial = _chained(neighbours.seen(done.trial) if neighbours else done.trial, trials, session)
         store.add(trial, done.logs)
         trials.append(trial)
         tell(trial_line(plan, trials, trial))
@@ -115,11 +117,11 @@ def _if_ours(done: Measured, still_ours: Callable[[float], None]) -> Measured:
     return done
 
 
-def _chained(trial: Trial, before: Sequence[Trial]) -> Trial:
+def _chained(trial: Trial, before: Sequence[Trial], session: int) -> Trial:
     """Return a trial with its number in the order of measuring, which no clock tells, and what it follows."""
     last = max(before, key=lambda each: each.number, default=None)
-    known = (1, trial.plan_sha256) if last is None else (last.number + 1, last.sha256)
-    return trial.model_copy(update=dict(zip(("number", "follows_sha256"), known, strict=True)))
+    number, follows = (1, trial.plan_sha256) if last is None else (last.number + 1, last.sha256)
+    return trial.model_copy(update={"session": session, "number": number, "follows_sha256": follows})
 
 
 def _lost(

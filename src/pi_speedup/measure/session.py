@@ -84,7 +84,7 @@ class Session:
             return False
         following, lost = begun
         name = following.folder.name
-        following.write({RUN_FILE: run.model_copy(update={"dir": str(following.folder)})})
+        following.write({RUN_FILE: run.model_copy(update={"dir": str(following.folder), "session": 1})})
         for each in lost:
             self.tell(f"{each.problem.cause}; going on without it as run {name}")
             self.warnings.append(warning(each, run.min_pis, f"run {name} went on without it"))

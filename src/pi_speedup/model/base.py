@@ -23,6 +23,8 @@ SecondsSince = Annotated[float, Field(ge=0, le=1e9)]
 # 64-bit: what a worker can count, and what still divides to a finite float.
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 EpochNs = Annotated[int, Field(ge=1, le=2**63 - 1)]
+# The first is 1; going on with a run begins another.
+Session = Annotated[int, Field(ge=1, le=999_999)]
 
 # The largest file of a run: the nodes of 1,000 Pis have some 400 KB, a trial of 1,000 pods some 2 MB.
 MAX_FILE_BYTES = 16 * 1024 * 1024

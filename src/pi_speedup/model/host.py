@@ -1,4 +1,4 @@
-"""hosts/<pi>.before.json and .after.json: what a Pi said of itself over SSH before and after a run."""
+"""hosts/<pi>.before.json and .after.json: what a Pi said of itself over SSH before and after a session."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from pi_speedup.model.base import EpochNs, Model, Name, Text
+from pi_speedup.model.base import EpochNs, Model, Name, Session, Text
 from pi_speedup.problem import Problem
 
 BEFORE: Final = "before"
@@ -15,6 +15,7 @@ When = Literal["before", "after"]
 # What the firmware's get_throttled says is so now, by bit; 16 bits higher it says so since the Pi started.
 _THROTTLING = {0: "under_voltage", 1: "capped", 2: "throttled", 3: "soft_limit"}
 _SINCE_START = 16
+_MOST_DIGITS = 7
 Bytes = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
@@ -55,7 +56,7 @@ class HostState(Model):
 
 
 class HostLook(Model):
-    """The file: which Pi, when, and what it said; None if it could not be looked at.
+    """The file: which Pi, when, in which session, and what it said; None if it could not be looked at.
 
     `problems` are what it lacks for a run. They are kept only where a run may go on without this Pi.
     """
@@ -63,16 +64,34 @@ class HostLook(Model):
     schema_version: Literal[1] = 1
     pi: Name
     when: When
+    session: Session = 1
     state: HostState | None
     problems: tuple[Problem, ...] = ()
 
+    @property
+    def file(self) -> str:
+        """Its name in a run's folder."""
+        return look_file(self.pi, self.when, self.session)
+
 
 class Host(Model):
-    """One Pi of the run; None for a look that was not taken or failed."""
+    """One Pi in one session of the run; None for a look that was not taken or failed."""
 
     name: Name
+    session: Session = 1
     before: HostState | None
     after: HostState | None
+
+
+def look_file(pi: str, when: When, session: int) -> str:
+    """Return the name of a look's file: only a run that was gone on with has more than one session."""
+    return f"hosts/{pi}.{when}.json" if session == 1 else f"hosts/{pi}.{when}.{session}.json"
+
+
+def session_of(file: str) -> int:
+    """Return the session of a look by its file's name."""
+    number = file.removesuffix(".json").rpartition(".")[2]
+    return int(number) if number.isdecimal() and len(number) < _MOST_DIGITS else 1
 
 
 def _named(bits: int) -> tuple[str, ...]:

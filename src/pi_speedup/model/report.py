@@ -335,6 +335,14 @@ class Verdict(Model):
     blind: tuple[Text, ...]
 
 
+class SessionRow(Model):
+    """A session: going on with a run begins another. How many trials it has, failed ones too."""
+
+    number: int
+    began_epoch_ns: int
+    trials: int
+
+
 class Report(Model):
     """The report; a function of the run's files alone. `comparisons` is empty where no round is complete.
 
@@ -378,6 +386,7 @@ class Report(Model):
     pods: Pods | None
     clocks_corrected: bool
     checks: tuple[Check, ...]
+    sessions: tuple[SessionRow, ...]
     trials: tuple[TrialRow, ...]
     nodes: tuple[Node, ...]
     not_in_inventory: tuple[Text, ...]

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pi_speedup.model.base import Model, Text
+from pi_speedup.model.base import Model, Session, Text
 from pi_speedup.model.settings import Settings
 
 Door = Literal["benchmark", "cleanup", "preload", "rbac", "report"]
@@ -35,6 +35,8 @@ class Run(Model):
     base_pi: Text
     min_pis: int = Field(ge=0, le=10_000)
     continues: bool
+    # Counted by those that measured something.
+    session: Session = 1
     settings: Settings
     addresses: dict[Text, Text] = Field(default_factory=dict)
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints
 
 from pi_speedup.clock import boot_id, boot_seconds
-from pi_speedup.model.base import Count, EpochNs, Model, Name, RunId, Seconds, SecondsSince, Text
+from pi_speedup.model.base import Count, EpochNs, Model, Name, RunId, Seconds, SecondsSince, Session, Text
 from pi_speedup.model.plan import Slot
 from pi_speedup.model.worker import WorkerReport
 from pi_speedup.problem import Problem
@@ -125,6 +125,8 @@ class Trial(Model):
     slot: Slot
     # 1 for the first try, counted over all sessions of the run.
     attempt: Annotated[int, Field(ge=1, le=1_000_000)]
+    # A run that is gone on with is in another session: another day, perhaps other Pis' clocks and governors.
+    session: Session = 1
     # Among all trials of the run, over all sessions, failed ones too; 0 until the loop has counted it.
     number: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     # What it came after: the SHA-256 of the trial with the number before, of the plan for the first.

@@ -148,7 +148,7 @@ def _opened(
     else:
         folder = runs / (settings.run_id or f"{here.moment}-{here.fresh % 65536:04x}")
     kubeconfig, fetch_from = _kubeconfig(settings.kubeconfig, here, server, folder)
-    continues, min_pis = False, len(pis)
+    continues, min_pis, session = False, len(pis), 1
     worker = worker or str(here.project / workload_of(settings).program)
     if door == "benchmark":
         min_pis = _min_pis(settings, pis)
@@ -159,6 +159,7 @@ def _opened(
             # A plan is sealed with its Pis: none is left out any more, and none comes back.
             of_the_plan = store.plan().pis
             pis = [pi for pi in pis if store.pi_of(pi) in of_the_plan]
+            session += max((trial.session for trial in store.trials()), default=0)
     return Run(
         door=door,
         dir=str(folder),
@@ -170,6 +171,7 @@ def _opened(
         base_pi=base_pi,
         min_pis=min_pis,
         continues=continues,
+        session=session,
         settings=settings,
         addresses={pi: inventory.addresses[pi] for pi in pis if inventory.addresses.get(pi)},
     )

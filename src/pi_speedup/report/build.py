@@ -18,6 +18,7 @@ from pi_speedup.model.report import (
     Effect,
     Pods,
     Report,
+    SessionRow,
     Software,
     Tool,
     TrialRow,
@@ -133,6 +134,7 @@ def build_report(contents: Contents) -> Report:
         pods=_pods(evidence) if some else None,
         clocks_corrected=evidence.clocks.corrected,
         checks=checks,
+        sessions=_sessions(contents.trials),
         trials=_trial_rows(evidence),
         nodes=nodes.nodes if nodes and nodes.readable else (),
         not_in_inventory=nodes.not_in_inventory if nodes else (),
@@ -143,6 +145,15 @@ def build_report(contents: Contents) -> Report:
 def _last_sha256(trials: Sequence[Trial]) -> str | None:
     last = max(trials, key=lambda trial: trial.number, default=None)
     return last.sha256 if last else None
+
+
+def _sessions(trials: Sequence[Trial]) -> tuple[SessionRow, ...]:
+    rows = []
+    for number in sorted({trial.session for trial in trials}):
+        of_it = [trial for trial in trials if trial.session == number]
+        began = min(of_it, key=lambda trial: trial.number).started_epoch_ns
+        rows.append(SessionRow(number=number, began_epoch_ns=began, trials=len(of_it)))
+    return tuple(rows)
 
 
 def _headline(evidence: Evidence, found: tuple[Comparison, ...]) -> Message:

@@ -44,25 +44,30 @@ _SLEWED_SHARE = 0.001
 
 
 class Clocks:
-    """The offsets of a run's Pis over its time; nothing is corrected unless each Pi's is known.
+    """The offsets of a run's Pis over each session; nothing is corrected unless each Pi's is known in all.
 
     `host_was_set`: the control host's time of day was set during the run. What is the same error for all Pis
     then spoils no makespan, but no time may be compared with the control host's.
     """
 
     def __init__(
-        self, readings: Mapping[str, Sequence[Reading]], pis: Sequence[str], host_was_set: bool = False
+        self,
+        readings: Mapping[int, Mapping[str, Sequence[Reading]]],
+        pis: Sequence[str],
+        host_was_set: bool = False,
     ) -> None:
         self.host_was_set = host_was_set
-        self._readings = {pi: tuple(readings.get(pi, ())) for pi in pis}
-        self.corrected = bool(pis) and all(self._readings.values())
+        self._readings = {
+            (session, pi): tuple(found.get(pi, ())) for session, found in readings.items() for pi in pis
+        }
+        self.corrected = bool(self._readings) and all(self._readings.values())
 
-    def at(self, pi: str, epoch_ns: int) -> tuple[int, int]:
+    def at(self, pi: str, epoch_ns: int, session: int = 1) -> tuple[int, int]:
         """Return offset and uncertainty, linear between the looks before and after, constant beyond them.
 
         Assumption: between both looks a clock gains or loses evenly; one that was set is flagged.
         """
-        readings = self._readings.get(pi, ())
+        readings = self._readings.get((session, pi), ())
         if not self.corrected or not readings:
             return 0, 0
         first, last = readings[0], readings[-1]
@@ -75,30 +80,32 @@ class Clocks:
             first.uncertainty_ns + round(passed * (last.uncertainty_ns - first.uncertainty_ns)),
         )
 
-    def span(self, pi: str, start_ns: int, end_ns: int, trial_ns: int) -> Span:
+    def span(self, pi: str, start_ns: int, end_ns: int, trial_ns: int, session: int = 1) -> Span:
         """Return a worker's start and end by the control host's clock; trial_ns: when its trial began."""
-        offset, uncertainty = self.at(pi, trial_ns)
+        offset, uncertainty = self.at(pi, trial_ns, session)
         return Span(start_ns - offset, end_ns - offset, uncertainty)
 
 
 def clocks_of(hosts: Sequence[Host], pis: Sequence[str], trials: Sequence[Trial]) -> Clocks:
-    """Return the clocks as they were read before and after the run.
+    """Return the clocks as they were read before and after each session that has trials.
 
     A look that does not tell when it was taken counts as one at the first trial's start or the last's end.
     """
-    if not trials:
-        return Clocks({}, ())
-    first = min(trial.started_epoch_ns for trial in trials)
-    last = max(trial.started_epoch_ns + round(trial.spent_seconds * 1e9) for trial in trials)
-    looks = {
-        host.name: [
-            _reading(state, epoch_ns)
-            for state, epoch_ns in ((host.before, first), (host.after, last))
-            if state is not None
-        ]
-        for host in hosts
-    }
-    return Clocks(looks, pis, _was_set(trials))
+    readings = {}
+    for session in {trial.session for trial in trials}:
+        of_session = [trial for trial in trials if trial.session == session]
+        first = min(trial.started_epoch_ns for trial in of_session)
+        last = max(trial.started_epoch_ns + round(trial.spent_seconds * 1e9) for trial in of_session)
+        readings[session] = {
+            host.name: [
+                _reading(state, epoch_ns)
+                for state, epoch_ns in ((host.before, first), (host.after, last))
+                if state is not None
+            ]
+            for host in hosts
+            if host.session == session
+        }
+    return Clocks(readings, pis, _was_set(trials))
 
 
 def _was_set(trials: Sequence[Trial]) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pi_speedup.catalogue import Message
 from pi_speedup.codes import Code
-from pi_speedup.model.host import Host
+from pi_speedup.model.host import Host, HostState
 from pi_speedup.model.node import Node, Nodes
 from pi_speedup.model.plan import ALONE, ALONE_LONG, Cell, Plan
 from pi_speedup.model.report import Check
@@ -186,6 +186,11 @@ class Evidence:
         nodes = self.contents.nodes
         return next((node for node in nodes.nodes if node.name == pi), None) if nodes else None
 
+    def states(self, pi: str) -> tuple[HostState, ...]:
+        """Return how a Pi was whenever it was looked at, before and after each session."""
+        looks = (look for host in self.hosts if host.name == pi for look in (host.before, host.after))
+        return tuple(look for look in looks if look is not None)
+
     @property
     def nodes_readable(self) -> bool:
         """Whether the kubeconfig may list nodes, as far as is known."""
@@ -196,11 +201,7 @@ class Evidence:
         node = self.node(pi)
         if node is not None and node.cores is not None:
             return node.cores
-        host = next((host for host in self.hosts if host.name == pi), None)
-        for state in (host.before, host.after) if host else ():
-            if state is not None and state.cores is not None:
-                return state.cores
-        return None
+        return next((state.cores for state in self.states(pi) if state.cores is not None), None)
 
     def _seconds_by_pi(self, job: Measurement) -> list[float]:
         found = {work.pi: work.seconds for work in job.works}
@@ -242,7 +243,8 @@ class Evidence:
         )
         if misfit:
             raise _wrong(trial, f"the result of {worker.name} is of another trial ({misfit})")
-        span = self.clocks.span(worker.pi, report.start_epoch_ns, report.end_epoch_ns, trial.started_epoch_ns)
+        worked = report.start_epoch_ns, report.end_epoch_ns
+        span = self.clocks.span(worker.pi, *worked, trial.started_epoch_ns, trial.session)
         limit = worker.cpu_limit_cores
         return Work(
             pi=worker.pi,

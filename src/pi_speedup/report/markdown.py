@@ -13,7 +13,15 @@ from markupsafe import Markup
 from pi_speedup.catalogue import Catalogue
 from pi_speedup.model.report import Comparison, Estimate, Report
 from pi_speedup.model.trial import Trial
-from pi_speedup.report.wording import estimate, left_out, pis_of, readings, slowest_pi
+from pi_speedup.report.wording import (
+    estimate,
+    host_name,
+    left_out,
+    pis_of,
+    readings,
+    session_words,
+    slowest_pi,
+)
 from pi_speedup.report.workload import own_section
 from pi_speedup.text import one_line
 
@@ -41,6 +49,8 @@ def markdown(report: Report, trials: Sequence[Trial], words: Catalogue) -> str:
             pis=words.say(pis_of(len(report.pis), len(report.left_out))),
             left_out=left_out(report, words),
             slowest_pi=slowest_pi,
+            host_name=host_name,
+            sessions=[session_words(each, words) for each in report.sessions],
             own=own_section(report, words),
             readings=lambda host: readings(host.before, host.after, words),
         )

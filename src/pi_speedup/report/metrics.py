@@ -141,6 +141,8 @@ def _of_pis(report: Report) -> Iterator[_Family]:
         [
             (state.temperature_celsius, {"pi": host.name, "when": when})
             for host in report.hosts
+            # Of several sessions the last one: what is now.
+            if host.session == report.hosts[-1].session
             for when, state in (("before", host.before), ("after", host.after))
             if state is not None and state.temperature_celsius is not None
         ],

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 
 from pi_speedup.catalogue import Catalogue, Message
-from pi_speedup.model.host import HostState
+from pi_speedup.model.host import Host, HostState
 from pi_speedup.model.plan import ALONE, ALONE_LONG, ALONE_ON, SLOW
-from pi_speedup.model.report import Comparison, Estimate, Report, Straggler
+from pi_speedup.model.report import Comparison, Estimate, Report, SessionRow, Straggler
 from pi_speedup.report.evidence import Evidence
 
 # What a verdict is without its colour.
@@ -114,6 +115,17 @@ def readings(before: HostState | None, after: HostState | None, words: Catalogue
         str(words.known(state and words.listed(state.governors))),
         _throttled(before, after, words),
     ]
+
+
+def host_name(host: Host, words: Catalogue) -> str:
+    """Return the name of a Pi that was looked at, with the session unless it is the first."""
+    return host.name if host.session == 1 else words("pis.in_session", pi=host.name, session=host.session)
+
+
+def session_words(session: SessionRow, words: Catalogue) -> str:
+    """Return when a session began, and how many trials it has."""
+    began = f"{datetime.fromtimestamp(session.began_epoch_ns // 10**9, UTC):%Y-%m-%d %H:%M}"
+    return words("method.session", number=session.number, began=began, trials=session.trials)
 
 
 def left_out(report: Report, words: Catalogue) -> str:

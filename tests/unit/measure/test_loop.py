@@ -46,13 +46,16 @@ def store(made: Plan, tmp_path: Path) -> RunStore:
     return sealed
 
 
-def go(made: Plan, store: RunStore, driver: Scripted, lines: list[str] | None = None) -> Ended:
+def go(
+    made: Plan, store: RunStore, driver: Scripted, lines: list[str] | None = None, session: int = 1
+) -> Ended:
     return measure(
         made,
         store,
         {"job": driver, "base": driver},
         (lines if lines is not None else []).append,
         half_width_percent=lambda: None,
+        session=session,
         sleep=lambda seconds: None,
     )
 
@@ -114,9 +117,10 @@ def test_an_interrupted_run_goes_on_where_it_was(made: Plan, store: RunStore) ->
     assert ended.why == "interrupted"
     assert str(ended.problem) == "run x: stopped by Ctrl-C [PS-901]"
     later = Scripted(made)
-    assert go(made, store, later) == Ended("complete")
+    assert go(made, store, later, session=2) == Ended("complete")
     assert later.ran == [f"{slot.name}#2", *(f"{each.name}#1" for each in made.slots[4:])]
     assert sum(each.outcome == "ok" for each in store.trials()) == len(made.slots)
+    assert [each.session for each in store.trials()] == [1] * 4 + [2] * (len(made.slots) - 3)
 
 
 def test_a_finished_run_measures_nothing(made: Plan, store: RunStore) -> None:

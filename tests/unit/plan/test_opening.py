@@ -163,8 +163,10 @@ def sealed(folder: Path, rounds_done: int = 0, **settings: Any) -> RunStore:
 
 
 def test_an_unfinished_run_goes_on(tmp_path: Path) -> None:
+    assert opened(tmp_path, run_id="x").session == 1
     sealed(tmp_path, rounds_done=2)
-    assert opened(tmp_path, run_id="x").continues
+    run = opened(tmp_path, run_id="x")
+    assert run.continues and run.session == 2
 
 
 def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:

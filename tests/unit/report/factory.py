@@ -74,6 +74,7 @@ class Draft:
     other_pods: tuple[OtherPods, ...] = ()
     events: tuple[Event, ...] = ()
     spent: float | None = None
+    session: int = 1
 
     @property
     def base(self) -> bool:
@@ -184,7 +185,8 @@ def write(folder: Path, what: Contents) -> Path:
     for host in what.hosts:
         for when, state in ((BEFORE, host.before), (AFTER, host.after)):
             if state is not None:
-                files[f"hosts/{host.name}.{when}.json"] = HostLook(pi=host.name, when=when, state=state)  # type: ignore[arg-type]
+                look = HostLook(pi=host.name, when=when, session=host.session, state=state)  # type: ignore[arg-type]
+                files[look.file] = look
     store.write(files)
     return folder
 
@@ -249,11 +251,13 @@ def hosts(
     *,
     both: Mapping[str, Any] | None = None,
     pi: str = "pi-2",
+    session: int = 1,
 ) -> tuple[Host, ...]:
     """Return all Pis, looked at before and after; one of them with other values."""
     return tuple(
         Host(
             name=name,
+            session=session,
             before=state(**{**(both or {}), **(before or {})} if name == pi else {}),
             after=state(**{**(both or {}), **(after or {})} if name == pi else {}),
         )
@@ -303,6 +307,7 @@ def _trial(of: Plan, seal: str, draft: Draft, chance: random.Random) -> Trial:
         plan_sha256=seal,
         slot=draft.slot,
         attempt=draft.attempt,
+        session=draft.session,
         number=draft.number,
         started=Moment(
             epoch_ns=draft.started_ns + round(draft.host_clock * 1e9),

@@ -168,6 +168,20 @@ def interrupted(draft: Draft) -> None:
     draft.problem = Problem(code=Code.STOPPED, subject="run x", what="stopped by SIGINT")
 
 
+def in_two_sessions(
+    seconds: Callable[[factory.WorkerDraft, bool], float] = lambda worker, base: worker.seconds,
+) -> factory.Defect:
+    """Measure the rounds from the fifth on on another day, on which workers take so long."""
+
+    def defect(draft: Draft) -> None:
+        if draft.slot.round > 4:
+            draft.session = 2
+            for worker in draft.workers:
+                worker.seconds = seconds(worker, draft.base)
+
+    return defect
+
+
 def without(gone: Callable[[Trial], bool]) -> Contents:
     """Return a run from whose folder some trials were taken."""
     whole = looked_at()
@@ -468,7 +482,7 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         lambda: looked_at(hosts=factory.hosts(factory.plan(), {}, {"kernel": "6.18"})),
         "rounds_alike",
         "invalid",
-        "pi-2 had another kernel before than after",
+        "pi-2 had another kernel at one look than at another",
     ),
     "another model": (
         lambda: looked_at(
@@ -665,6 +679,48 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         "machine_differs",
         "doubtful",
         "the workers tell x86_64, the run is for arm64",
+    ),
+    "a base Pi that was slower on another day": (
+        lambda: looked_at(in_two_sessions(lambda worker, base: worker.seconds * (1.1 if base else 1))),
+        "sessions",
+        "doubtful",
+        "one Pi alone took +",
+    ),
+    "another governor on another day": (
+        lambda: looked_at(
+            in_two_sessions(),
+            hosts=(
+                *factory.hosts(factory.plan()),
+                *factory.hosts(factory.plan(), both={"governors": ("powersave",)}, session=2),
+            ),
+        ),
+        "rounds_alike",
+        "invalid",
+        "pi-2 had another frequency governor at one look than at another",
+    ),
+    "throttled in the first of two sessions": (
+        lambda: looked_at(
+            in_two_sessions(),
+            hosts=(
+                *factory.hosts(factory.plan(), {}, {"throttled": 0x40000}),
+                *factory.hosts(factory.plan(), session=2),
+            ),
+        ),
+        "throttled",
+        "doubtful",
+        "pi-2 during the run: throttled",
+    ),
+    "a clock that moved in the second session": (
+        lambda: looked_at(
+            in_two_sessions(),
+            hosts=(
+                *factory.hosts(factory.plan()),
+                *factory.hosts(factory.plan(), {}, {"clock_offset_seconds": 0.8}, session=2),
+            ),
+        ),
+        "clock_offset",
+        "doubtful",
+        "the clock of pi-2 moved",
     ),
     "trials stopped by hand": (
         lambda: looked_at(lambda draft: interrupted(draft) if draft.slot.round > 5 else None),
@@ -921,7 +977,7 @@ def poor(draft: Draft) -> None:
 
 # What a check speaks of that passes there: nothing of it is missing where there is a report.
 OF_THE_PLAN_AND_THE_TRIALS = {
-    *("order_done", "planned", "chain", "incomplete", "left_out", "failed_attempts", "overlap"),
+    *("order_done", "planned", "chain", "incomplete", "left_out", "failed_attempts", "overlap", "sessions"),
 }
 OF_COUNTED_TIMES = {
     *("disturbed_base", "slow_base"),

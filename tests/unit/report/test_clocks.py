@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pi_speedup.report.build import build_report
 from pi_speedup.report.clocks import Clocks, Reading, Span, clocks_of, makespan
 from tests.unit.report import factory
 
@@ -11,7 +12,7 @@ S = 1_000_000_000
 
 
 def _clocks(*readings: Reading) -> Clocks:
-    return Clocks({"pi-1": readings}, ["pi-1"])
+    return Clocks({1: {"pi-1": readings}}, ["pi-1"])
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_a_clock_was_read_when_it_says(early: int | None, late: int | None, offs
 
 
 def test_nothing_is_corrected_unless_all_are_known() -> None:
-    clocks = Clocks({"pi-1": [Reading(1, S, 1)], "pi-2": []}, ["pi-1", "pi-2"])
+    clocks = Clocks({1: {"pi-1": [Reading(1, S, 1)], "pi-2": []}}, ["pi-1", "pi-2"])
     assert not clocks.corrected
     assert clocks.span("pi-1", 10 * S, 20 * S, 10 * S) == Span(10 * S, 20 * S, 0)
 
@@ -67,6 +68,30 @@ def test_nothing_is_corrected_unless_all_are_known() -> None:
 def test_a_clock_that_is_ahead_is_set_back() -> None:
     clocks = _clocks(Reading(1, 2 * S, 5))
     assert clocks.span("pi-1", 10 * S, 20 * S, 10 * S) == Span(8 * S, 18 * S, 5)
+
+
+def test_each_session_is_corrected_by_its_own_readings() -> None:
+    plan = factory.plan()
+
+    def late_pod_on_another_day(draft: factory.Draft) -> None:
+        if draft.slot.round > 4:
+            draft.session = 2
+            for worker in draft.workers:
+                worker.clock_offset = -2.0 if worker.pi == "pi-3" else 0.0
+
+    trials = factory.trials(plan, defect=late_pod_on_another_day)
+    hosts = (
+        *factory.hosts(plan),
+        *factory.hosts(plan, both={"clock_offset_seconds": -2.0}, pi="pi-3", session=2),
+    )
+    clocks = clocks_of(hosts, plan.pis, trials)
+    moment = trials[0].started_epoch_ns
+    assert clocks.corrected
+    assert [clocks.at("pi-3", moment, session)[0] for session in (1, 2)] == [0, -2 * S]
+    # Not looked at again on the other day: then nothing is known of it.
+    assert not clocks_of(hosts[:3], plan.pis, trials).corrected
+    speedup = build_report(factory.contents(plan, hosts=hosts, defect=late_pod_on_another_day)).comparisons[0]
+    assert speedup.speedup is not None and speedup.speedup.value > 2.9
 
 
 SPANS = {

@@ -213,14 +213,10 @@ def rounds_alike(evidence: Evidence) -> Finding:
         if len(values) > 1
     ]
     found += [
-        Message("check.rounds_alike.changed", pi=host.name, what=Message(f"what.{what}"))
-        for host in evidence.hosts
-        if host.before and host.after
-        for what, before, after in (
-            ("kernel", host.before.kernel, host.after.kernel),
-            ("governor", host.before.governors, host.after.governors),
-        )
-        if before and after and before != after
+        Message("check.rounds_alike.changed", pi=pi, what=Message(f"what.{what}"))
+        for pi in evidence.plan.pis
+        for what, field in (("kernel", "kernel"), ("governor", "governors"))
+        if len({value for state in evidence.states(pi) if (value := getattr(state, field))}) > 1
     ]
     if found:
         return flagged(found, Message("check.rounds_alike.possible"), "invalid")

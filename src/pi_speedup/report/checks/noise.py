@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pi_speedup.catalogue import Message
 from pi_speedup.report.checks.refusal import no_interval_because
 from pi_speedup.report.checks.registry import Finding, check, flagged, passed, unknown
-from pi_speedup.report.evidence import Evidence
+from pi_speedup.report.evidence import Evidence, Measurement
 from pi_speedup.report.formulas import SD_PER_MAD
 from pi_speedup.report.intervals import (
     base_after_to_before,
@@ -29,6 +29,7 @@ from pi_speedup.report.statistics import (
     POWER,
     Difference,
     mean_difference,
+    pooled_difference,
     range_quantile,
     slope,
     t_quantile,
@@ -46,6 +47,7 @@ _DOUBTFUL_IMBALANCE = 0.10
 _DRIFT_FALSE_ALARM = 0.01
 _LEAST_ROUNDS_FOR_DRIFT = 5
 _LEAST_ROUNDS_FOR_NOISE = 3
+_LEAST_ROUNDS_OF_A_SESSION = 2
 # A pod's time is so many standard deviations over its median in 1 of 200 clean runs at most. Found by
 # simulation: the deviation is told by the median absolute deviation, which is coarse where times are few.
 _DISTURBED, _DISTURBED_OF_FEW = 8.0, 12.0
@@ -261,6 +263,47 @@ def drift(evidence: Evidence) -> Finding:
     if len(logs) < _LEAST_ROUNDS_FOR_DRIFT:
         return unknown(Message("check.drift.few", count=len(logs), least=_LEAST_ROUNDS_FOR_DRIFT))
     return _must_be_zero(slope(logs), "drift", evidence, _DRIFT_FALSE_ALARM)
+
+
+@check("sessions", whole_run=True)
+def sessions(evidence: Evidence) -> Finding:
+    """Compare each further session of a run that was gone on with to the first, on both sides."""
+    sides = {"alone": _by_session(evidence.alone), "together": _by_session(evidence.jobs)}
+    count = len(sides["together"])
+    if count == 1:
+        return passed(Message("check.sessions.one"))
+    pairs = [
+        (side, session, pooled_difference(logs[min(logs)], values))
+        for side, logs in sides.items()
+        for session, values in logs.items()
+        if session != min(logs) and min(len(values), len(logs[min(logs)])) >= _LEAST_ROUNDS_OF_A_SESSION
+    ]
+    if not pairs:
+        return unknown(Message("check.sessions.few", count=count))
+    # So many chances of a false alarm.
+    chance = FALSE_ALARM / len(pairs)
+    seen = math.expm1(max(found.detectable(chance) for _, _, found in pairs))
+    changed = [
+        Message(
+            "check.sessions.changed",
+            what=Message(f"check.sessions.{side}"),
+            change=math.expm1(found.value),
+            session=session,
+        )
+        for side, session, found in pairs
+        if found.p_value < chance and abs(found.value) > _LEAST_CHANGE
+    ]
+    if changed:
+        return flagged(changed, Message("check.sessions.possible"), "doubtful", could_have_seen=seen)
+    most = math.expm1(max(abs(found.value) for _, _, found in pairs))
+    return passed(Message("check.sessions.passed", count=count, most=most), seen)
+
+
+def _by_session(measurements: Sequence[Measurement]) -> dict[int, list[float]]:
+    logs: dict[int, list[float]] = {}
+    for each in measurements:
+        logs.setdefault(each.trial.session, []).append(math.log(each.seconds))
+    return logs
 
 
 def _must_be_zero(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
+from collections.abc import Sequence
 from itertools import pairwise
 
 from pi_speedup.catalogue import Message
+from pi_speedup.model.host import Host
 from pi_speedup.report.checks.registry import Finding, check, flagged, passed, unknown
 from pi_speedup.report.evidence import Evidence, Measurement, Work
 from pi_speedup.report.formulas import SD_PER_MAD
@@ -248,33 +250,20 @@ def clock_offset(evidence: Evidence) -> Finding:
     if not evidence.hosts:
         return unknown(Message("check.not_looked"))
     makespan = evidence.makespan_seconds
-    looks = {
-        host.name: [state for state in (host.before, host.after) if state is not None]
-        for host in evidence.hosts
-    }
-    both = {name: (states[0], states[1]) for name, states in looks.items() if len(states) == 2}
-    by = {n: after.clock_offset_seconds - before.clock_offset_seconds for n, (before, after) in both.items()}
-    # Where the control host's own clock was set, all have moved by that against it, and none against another.
-    common = statistics.median(by.values()) if by and evidence.clocks.host_was_set else 0.0
+    sessions: dict[int, list[Host]] = defaultdict(list)
+    for host in evidence.hosts:
+        sessions[host.session].append(host)
     moved = [
-        Message("check.clock_offset.moved", pi=name, seconds=abs(by[name] - common))
-        for name, (before, after) in both.items()
-        if abs(by[name] - common)
-        > before.clock_uncertainty_seconds + after.clock_uncertainty_seconds + _CLOCK_SHARE * makespan
+        found
+        for hosts in sessions.values()
+        for found in _moved_clocks(hosts, evidence.clocks.host_was_set, _CLOCK_SHARE * makespan)
     ]
     if moved:
         return flagged(moved, Message("check.clock_offset.possible_set"), "doubtful")
     if evidence.pis == 1:
         return passed(Message("check.clock_offset.one_pi"))
-    known = [
-        (state.clock_offset_seconds, state.clock_uncertainty_seconds, name)
-        for name, states in looks.items()
-        for state in states[:1]
-    ]
-    silent = [name for name, states in looks.items() if not states]
-    (low, low_error, first), (high, high_error, last) = min(known), max(known)
-    apart, error = high - low, low_error + high_error
-    figures = Message("check.clock_offset.ahead", last=last, seconds=apart, error=error, first=first)
+    silent = sorted({host.name for host in evidence.hosts if not (host.before or host.after)})
+    apart, error, figures = max(map(_clocks_apart, sessions.values()), key=lambda each: each[0] - each[1])
     # What was read of two clocks may be off by as much again.
     size = _CLOCK_SHARE + 2 * error / makespan
     if apart - error > _CLOCK_SHARE * makespan:
@@ -288,6 +277,33 @@ def clock_offset(evidence: Evidence) -> Finding:
     if silent:
         return unknown(Message("check.clock_offset.silent", pis=silent))
     return passed(Message("check.clock_offset.passed", figures=figures), size)
+
+
+def _moved_clocks(hosts: Sequence[Host], host_was_set: bool, tolerated: float) -> list[Message]:
+    """Name the Pis whose clocks moved in one session, by more seconds than were tolerated."""
+    both = [(host.name, host.before, host.after) for host in hosts if host.before and host.after]
+    by = [after.clock_offset_seconds - before.clock_offset_seconds for _, before, after in both]
+    # Where the control host's own clock was set, all have moved by that against it, and none against another.
+    common = statistics.median(by) if by and host_was_set else 0.0
+    return [
+        Message("check.clock_offset.moved", pi=pi, seconds=abs(moved - common))
+        for (pi, before, after), moved in zip(both, by, strict=True)
+        if abs(moved - common)
+        > before.clock_uncertainty_seconds + after.clock_uncertainty_seconds + tolerated
+    ]
+
+
+def _clocks_apart(hosts: Sequence[Host]) -> tuple[float, float, Message]:
+    """Return how far the clocks of one session were apart, the uncertainty of that, and both in words."""
+    known = [
+        (state.clock_offset_seconds, state.clock_uncertainty_seconds, host.name)
+        for host in hosts
+        if (state := host.before or host.after)
+    ]
+    (low, low_error, first), (high, high_error, last) = min(known), max(known)
+    apart, error = high - low, low_error + high_error
+    figures = Message("check.clock_offset.ahead", last=last, seconds=apart, error=error, first=first)
+    return apart, error, figures
 
 
 def _clock_was_set(measurement: Measurement, work: Work) -> list[Message]:

@@ -14,7 +14,16 @@ from pi_speedup.report.page.charts.every_trial import MOST_DOTS
 from pi_speedup.report.page.charts.report import charts
 from pi_speedup.report.page.document import TEMPLATES, document
 from pi_speedup.report.page.trials import typical_round
-from pi_speedup.report.wording import SIGNS, left_out, main_comparison, range_of, readings, slowest_pi
+from pi_speedup.report.wording import (
+    SIGNS,
+    host_name,
+    left_out,
+    main_comparison,
+    range_of,
+    readings,
+    session_words,
+    slowest_pi,
+)
 from pi_speedup.report.workload import own_section
 
 _TONES = {"invalid": "invalid", "doubtful": "doubtful", "none": "noted"}
@@ -56,8 +65,8 @@ def page(report: Report, trials: Sequence[Trial], words: Catalogue) -> str:
         go_on=progress.ending.kind not in ("complete", "target", "budget"),
         command=command(report),
         settings=_settings(report),
-        facts=_facts(report, trials),
-        hosts=[(host.name, readings(host.before, host.after, words)) for host in report.hosts],
+        facts=_facts(report, trials, words),
+        hosts=[(host_name(host, words), readings(host.before, host.after, words)) for host in report.hosts],
         range_of=lambda of, percent=False: range_of(of, words, percent=percent),
         left_out=left_out(report, words),
         slowest_pi=slowest_pi,
@@ -92,7 +101,7 @@ def _settings(report: Report) -> list[tuple[str, str, bool]]:
     ]
 
 
-def _facts(report: Report, trials: Sequence[Trial]) -> list[tuple[str, list[str]]]:
+def _facts(report: Report, trials: Sequence[Trial], words: Catalogue) -> list[tuple[str, list[str]]]:
     ids = {
         each
         for trial in trials
@@ -106,4 +115,5 @@ def _facts(report: Report, trials: Sequence[Trial]) -> list[tuple[str, list[str]
         ("pythons", list(report.software.pythons)),
         ("machines", list(report.software.machines)),
         ("tool", [f"{report.tool.name} {report.tool.version}"]),
+        ("sessions", [session_words(each, words) for each in report.sessions]),
     ]

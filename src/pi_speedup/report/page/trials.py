@@ -69,9 +69,9 @@ def dots(report: Report, trials: Sequence[Trial]) -> tuple[Dot, ...]:
             if len(reports) == 1:
                 seconds = reports[0][1].seconds
             elif reports:
+                began = trial.started_epoch_ns, trial.session
                 spans = [
-                    clocks.span(pi, each.start_epoch_ns, each.end_epoch_ns, trial.started_epoch_ns)
-                    for pi, each in reports
+                    clocks.span(pi, each.start_epoch_ns, each.end_epoch_ns, *began) for pi, each in reports
                 ]
                 seconds = makespan(spans, trial.wall_seconds).ns / 1e9
         found.append(Dot(row, seconds, state))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from matplotlib.lines import Line2D
 
 from pi_speedup.catalogue import Catalogue
+from pi_speedup.model.host import HostState
 from pi_speedup.model.report import Report
 from pi_speedup.model.trial import Trial
 from pi_speedup.report.checks.pis import HOT_CELSIUS
@@ -143,7 +144,10 @@ def pis_chart(report: Report, words: Catalogue) -> Chart | None:
 
 def heat_chart(report: Report, trials: Sequence[Trial], words: Catalogue) -> Chart | None:
     """Draw each Pi's temperature: before and after the run, and over the trials; where one is known."""
-    looks = {host.name: (host.before, host.after) for host in report.hosts}
+    looks: dict[str, tuple[HostState | None, HostState | None]] = {}
+    for host in report.hosts:
+        # Of several sessions: before the first, after the last.
+        looks[host.name] = (looks.get(host.name, (host.before,))[0], host.after)
     rows = []
     for pi, found in readings(report, trials, "celsius").items():
         before, after = (

@@ -665,13 +665,13 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
     "a Job whose end was seen late": (
         lambda: looked_at(in_round(3, put(wall=30.0), base=False)),
         "overhead",
-        "none",
+        "doubtful",
         "together-3 in round 3 took 1",
     ),
     "Jobs whose end was always seen late": (
         lambda: looked_at(lambda draft: None if draft.base else put(wall=40.0)(draft)),
         "overhead",
-        "none",
+        "doubtful",
         "together-3 in round 1 took 29.9 s beyond computing, of 40.0 s",
     ),
     "an image of another architecture": (

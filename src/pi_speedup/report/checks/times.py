@@ -130,7 +130,7 @@ def overhead(evidence: Evidence) -> Finding:
     if found:
         rounds = (job.round for job, _ in found)
         possible = Message("check.overhead.possible", usual=usual)
-        return flagged([each for _, each in found], possible, "none", rounds)
+        return flagged([each for _, each in found], possible, "doubtful", rounds)
     return passed(Message("check.overhead.passed", usual=usual))
 
 

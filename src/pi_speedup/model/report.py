@@ -335,6 +335,20 @@ class Verdict(Model):
     blind: tuple[Text, ...]
 
 
+class Budget(Model):
+    """What leaves the speedup uncertain, in percent of it to one side; None for what is not known.
+
+    `rounds` and `clocks` are the interval's: here and now. `base_pi`: by so much it would be another at most,
+    were another Pi the one that works alone. `limit`: by so much the control at a lower CPU limit is off.
+    Another session or day is in none of them: only several runs tell (compare).
+    """
+
+    rounds: float | None
+    clocks: float | None
+    base_pi: float | None
+    limit: float | None
+
+
 class SessionRow(Model):
     """A session: going on with a run begins another. How many trials it has, failed ones too."""
 
@@ -386,6 +400,7 @@ class Report(Model):
     pods: Pods | None
     clocks_corrected: bool
     checks: tuple[Check, ...]
+    budget: Budget | None
     sessions: tuple[SessionRow, ...]
     trials: tuple[TrialRow, ...]
     nodes: tuple[Node, ...]

@@ -93,7 +93,7 @@ def build_report(contents: Contents) -> Report:
     plan, nodes = contents.plan, contents.nodes
     checks = run_checks(evidence)
     found = estimates.comparisons(evidence)
-    pi_figures = estimates.pi_figures(evidence)
+    pi_figures, controls = estimates.pi_figures(evidence), estimates.controls(evidence)
     some, own = bool(evidence.rounds), OWN.get(evidence.workload.name)
     settings: Any = to_plain({name: value for name, value in plan.settings if not is_local(name)})
     return Report(
@@ -128,12 +128,13 @@ def build_report(contents: Contents) -> Report:
             unequal=any(each.code == "imbalance" and each.status == "flag" for each in checks),
         ),
         capacity=estimates.capacity(evidence),
-        controls=estimates.controls(evidence),
+        controls=controls,
         result=own.result(evidence) if own and some else None,
         software=_software(evidence),
         pods=_pods(evidence) if some else None,
         clocks_corrected=evidence.clocks.corrected,
         checks=checks,
+        budget=estimates.budget(found[0], pi_figures, controls) if found else None,
         sessions=_sessions(contents.trials),
         trials=_trial_rows(evidence),
         nodes=nodes.nodes if nodes and nodes.readable else (),

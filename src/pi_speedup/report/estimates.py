@@ -10,6 +10,7 @@ from pi_speedup.catalogue import Message
 from pi_speedup.model.plan import ALONE
 from pi_speedup.model.report import (
     Bracket,
+    Budget,
     Capacity,
     Comparison,
     Control,
@@ -180,6 +181,19 @@ def straggler(
         pi=slowest.name,
         slower_percent=100 * (slowest.relative - 1),
         speedup_if_balanced=balanced if unequal else None,
+    )
+
+
+def budget(found: Comparison, figures: Sequence[PiFigures], controls: Sequence[Control]) -> Budget:
+    """Return what leaves the compute speedup uncertain, part by part."""
+    whole, clocks = found.half_width_percent, found.clock_percent
+    base = next((each.relative for each in figures if each.base), None)
+    limit = next((each.ratio for each in controls if each.name == "lower_limit"), None)
+    return Budget(
+        rounds=None if whole is None else whole - (clocks or 0.0),
+        clocks=clocks,
+        base_pi=None if base is None else 100 * max(abs(each.relative / base - 1) for each in figures),
+        limit=None if limit is None else 100 * abs(limit - 1),
     )
 
 

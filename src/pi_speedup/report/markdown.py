@@ -14,6 +14,7 @@ from pi_speedup.catalogue import Catalogue
 from pi_speedup.model.report import Comparison, Estimate, Report
 from pi_speedup.model.trial import Trial
 from pi_speedup.report.wording import (
+    budget,
     estimate,
     host_name,
     left_out,
@@ -49,6 +50,7 @@ def markdown(report: Report, trials: Sequence[Trial], words: Catalogue) -> str:
             pis=words.say(pis_of(len(report.pis), len(report.left_out))),
             left_out=left_out(report, words),
             slowest_pi=slowest_pi,
+            budget=budget,
             host_name=host_name,
             sessions=[session_words(each, words) for each in report.sessions],
             own=own_section(report, words),

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pi_speedup.catalogue import Catalogue, Message
 from pi_speedup.model.host import Host, HostState
 from pi_speedup.model.plan import ALONE, ALONE_LONG, ALONE_ON, SLOW
-from pi_speedup.model.report import Comparison, Estimate, Report, SessionRow, Straggler
+from pi_speedup.model.report import Budget, Comparison, Estimate, Report, SessionRow, Straggler
 from pi_speedup.report.evidence import Evidence
 
 # What a verdict is without its colour.
@@ -126,6 +126,18 @@ def session_words(session: SessionRow, words: Catalogue) -> str:
     """Return when a session began, and how many trials it has."""
     began = f"{datetime.fromtimestamp(session.began_epoch_ns // 10**9, UTC):%Y-%m-%d %H:%M}"
     return words("method.session", number=session.number, began=began, trials=session.trials)
+
+
+def budget(found: Budget, words: Catalogue) -> str:
+    """Return what leaves the speedup uncertain, in one sentence."""
+    named = {name: value for name, value in found if value is not None or name == "clocks"}
+    parts = [
+        words("budget.clocks_unknown")
+        if value is None
+        else words(f"budget.{name}", percent=words.percent(value / 100))
+        for name, value in named.items()
+    ]
+    return words("figures.budget", parts=words.listed([*parts, words("budget.sessions")], most=9))
 
 
 def left_out(report: Report, words: Catalogue) -> str:

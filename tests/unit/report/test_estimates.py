@@ -308,6 +308,24 @@ def test_of_equal_pis_chance_makes_the_slowest(seed: int) -> None:
     assert "no more than chance makes of equal Pis" in markdown(report, (), EN)
 
 
+def test_what_leaves_the_speedup_uncertain_is_said_part_by_part() -> None:
+    def slow(draft: factory.Draft) -> None:
+        for worker in draft.workers:
+            worker.seconds *= 1.1 if worker.pi == "pi-3" else 1
+
+    plan = factory.plan(control_round=True)
+    found = build_report(factory.contents(plan, defect=slow, hosts=factory.hosts(plan)))
+    compute, parts = found.comparisons[0], found.budget
+    assert parts is not None and parts.rounds is not None and parts.clocks is not None
+    assert parts.rounds + parts.clocks == pytest.approx(compute.half_width_percent)
+    # With pi-3 as the one.
+    assert parts.base_pi == pytest.approx(10, abs=1.5)
+    assert parts.limit is not None and parts.limit < 3
+    text = markdown(found, (), EN)
+    assert "another Pi as the one by up to 1" in text and "by what one run cannot tell" in text
+    assert "clocks by an unknown part" in markdown(_report(), (), EN)
+
+
 def test_controls_of_a_clean_run_contain_one() -> None:
     report = _report(noise=0.02)
     assert {control.name for control in report.controls} == {"base_after_to_before", "long_to_short_base"}

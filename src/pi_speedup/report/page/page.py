@@ -16,6 +16,7 @@ from pi_speedup.report.page.document import TEMPLATES, document
 from pi_speedup.report.page.trials import typical_round
 from pi_speedup.report.wording import (
     SIGNS,
+    budget,
     host_name,
     left_out,
     main_comparison,
@@ -70,6 +71,7 @@ def page(report: Report, trials: Sequence[Trial], words: Catalogue) -> str:
         range_of=lambda of, percent=False: range_of(of, words, percent=percent),
         left_out=left_out(report, words),
         slowest_pi=slowest_pi,
+        budget=budget,
         own=own_section(report, words),
     )
 

@@ -22,6 +22,7 @@ from pi_speedup.report.evidence import Contents, Evidence
 from pi_speedup.report.workload.pi import seed_of, stretch_of
 from tests.unit.report import factory
 from tests.unit.report.factory import Draft
+from tests.unit.report.simulated import WORLDS, simulated
 
 DOCS = Path(__file__).resolve().parents[3] / "docs/report.md"
 
@@ -166,6 +167,13 @@ def interrupted(draft: Draft) -> None:
     """Let a trial be stopped by hand."""
     draft.outcome = "interrupted"
     draft.problem = Problem(code=Code.STOPPED, subject="run x", what="stopped by SIGINT")
+
+
+def remembering() -> Contents:
+    """Return a run in which 0.7 of what a Pi does is in its next trial."""
+    plan = factory.plan(rounds=15)
+    world = next(name for name, world in WORLDS.items() if world.remembers)
+    return Contents(plan, simulated(world, plan, seed=1), factory.all_nodes(plan), factory.hosts(plan))
 
 
 def in_two_sessions(
@@ -680,6 +688,12 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         "doubtful",
         "the workers tell x86_64, the run is for arm64",
     ),
+    "a Pi that stays slow for some trials": (
+        lambda: remembering(),
+        "autocorrelation",
+        "none",
+        "a Pi that was slow in one trial was slow in the next (correlation +0.",
+    ),
     "a base Pi that was slower on another day": (
         lambda: looked_at(in_two_sessions(lambda worker, base: worker.seconds * (1.1 if base else 1))),
         "sessions",
@@ -847,6 +861,7 @@ def test_each_check_has_its_row_in_the_documentation() -> None:
 
 # What only the cluster and the Pis themselves can tell.
 OF_THE_ROUNDS = {
+    "autocorrelation",
     "disturbed_pods",
     "disturbed_base",
     "slow_base",
@@ -980,7 +995,7 @@ OF_THE_PLAN_AND_THE_TRIALS = {
     *("order_done", "planned", "chain", "incomplete", "left_out", "failed_attempts", "overlap", "sessions"),
 }
 OF_COUNTED_TIMES = {
-    *("disturbed_base", "slow_base"),
+    *("disturbed_base", "slow_base", "autocorrelation"),
     *("precision", "imbalance", "disturbed_pods", "superlinear", "proportionality", "control", "drift"),
     *("clocks_disagree", "late_start", "short_run", "overhead", "starved", "over_budget"),
 }

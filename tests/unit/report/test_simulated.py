@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from pi_speedup.report.checks import run_checks
-from pi_speedup.report.evidence import Evidence
+from pi_speedup.report.evidence import Contents, Evidence
+from tests.unit.report import factory
 from tests.unit.report.simulated import (
     CLEAN,
     SIZED,
@@ -23,6 +24,7 @@ from tests.unit.report.simulated import (
     covers_when_narrow_enough,
     files_say_the_same,
     sight,
+    simulated,
 )
 
 DOCS = (Path(__file__).parents[3] / "docs/simulations.md").read_text("utf-8")
@@ -49,6 +51,18 @@ def test_a_run_that_stops_when_it_is_narrow_covers_the_truth_too() -> None:
     # Some stop early and some late, or it would not be adaptive.
     rounds = {each for _, each in found}
     assert min(rounds) >= 5 and len(rounds) > 3 and max(rounds) < plan.rounds
+
+
+def test_a_trial_that_depends_on_the_one_before_is_noted() -> None:
+    (world,) = (name for name, world in WORLDS.items() if world.remembers)
+    runs, plan = 60, factory.plan(rounds=15)
+    noted = [
+        check.status == "flag"
+        for seed in range(runs)
+        for check in run_checks(Evidence(Contents(plan, simulated(world, plan, seed))))
+        if check.code == "autocorrelation"
+    ]
+    assert len(noted) == runs and sum(noted) >= 50
 
 
 @pytest.mark.parametrize("world", WORLDS)

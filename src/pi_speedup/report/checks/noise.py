@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from pi_speedup.catalogue import Message
 from pi_speedup.report.checks.refusal import no_interval_because
@@ -48,6 +50,7 @@ _DRIFT_FALSE_ALARM = 0.01
 _LEAST_ROUNDS_FOR_DRIFT = 5
 _LEAST_ROUNDS_FOR_NOISE = 3
 _LEAST_ROUNDS_OF_A_SESSION = 2
+_LEAST_OF_A_CELL, _LEAST_PAIRS = 3, 12
 # A pod's time is so many standard deviations over its median in 1 of 200 clean runs at most. Found by
 # simulation: the deviation is told by the median absolute deviation, which is coarse where times are few.
 _DISTURBED, _DISTURBED_OF_FEW = 8.0, 12.0
@@ -263,6 +266,45 @@ def drift(evidence: Evidence) -> Finding:
     if len(logs) < _LEAST_ROUNDS_FOR_DRIFT:
         return unknown(Message("check.drift.few", count=len(logs), least=_LEAST_ROUNDS_FOR_DRIFT))
     return _must_be_zero(slope(logs), "drift", evidence, _DRIFT_FALSE_ALARM)
+
+
+@check("autocorrelation", whole_run=True)
+def autocorrelation(evidence: Evidence) -> Finding:
+    """Correlate each Pi's trials, without their cell's mean, with the next one on that Pi; all Pis together.
+
+    Of independent trials it is a little below 0, since what is left of a cell's mean adds up to 0: two of k
+    such values have a covariance of -1/k. Source: Anderson 1942, Annals of Mathematical Statistics 13, 1-13
+    (serial correlation of residuals); the normal quantile is on the safe side (docs/simulations.md).
+    """
+    product = squares = expected = 0.0
+    pairs, freedom = 0, 0
+    for sequence in _sequences(evidence):
+        sizes = Counter(cell for cell, _ in sequence)
+        means = {cell: statistics.fmean(value for of, value in sequence if of == cell) for cell in sizes}
+        rest = [(cell, value - means[cell]) for cell, value in sequence if sizes[cell] >= _LEAST_OF_A_CELL]
+        freedom += sum(size - 1 for size in sizes.values() if size >= _LEAST_OF_A_CELL)
+        squares += math.fsum(value**2 for _, value in rest)
+        pairs += max(0, len(rest) - 1)
+        for (cell, value), (other, following) in pairwise(rest):
+            product += value * following
+            expected -= 1 / sizes[cell] if cell == other else 0.0
+    if pairs < _LEAST_PAIRS or squares == 0:
+        return unknown(Message("check.autocorrelation.few", count=pairs))
+    correlation = product / squares
+    alarm = statistics.NormalDist().inv_cdf(1 - FALSE_ALARM)
+    if (correlation - expected / freedom) * math.sqrt(pairs) > alarm:
+        found = Message("check.autocorrelation.follows", correlation=correlation)
+        return flagged([found], Message("check.autocorrelation.possible"), "none")
+    return passed(Message("check.autocorrelation.passed", correlation=correlation))
+
+
+def _sequences(evidence: Evidence) -> list[list[tuple[str, float]]]:
+    """Return each Pi's trials in the order of measuring: cell, and the logarithm of its seconds."""
+    found: dict[str, list[tuple[str, float]]] = {}
+    for measurement in sorted(evidence.measured, key=lambda each: each.trial.number):
+        for work in measurement.works:
+            found.setdefault(work.pi, []).append((measurement.cell.name, math.log(work.seconds)))
+    return list(found.values())
 
 
 @check("sessions", whole_run=True)

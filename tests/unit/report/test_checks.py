@@ -682,12 +682,6 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         "doubtful",
         "together-3 in round 1 took 29.9 s beyond computing, of 40.0 s",
     ),
-    "an image of another architecture": (
-        lambda: looked_at(every(lambda worker, _: put(report={"machine": "x86_64"})(worker))),
-        "machine_differs",
-        "doubtful",
-        "the workers tell x86_64, the run is for arm64",
-    ),
     "a Pi that stays slow for some trials": (
         lambda: remembering(),
         "autocorrelation",

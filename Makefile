@@ -19,7 +19,7 @@ RUN := $(BIN)/python -m
 LAB ?= .lab
 CONTAINERS ?= .containers
 # Some 3 s of computing a trial on a lab of three virtual Pis of half a core; 7 rounds take below two minutes.
-DEMO_SAMPLES ?= 12000000
+DEMO_SAMPLES ?= 14000000
 
 # Ansible and its tools call each other by name; a caller's own Ansible settings stay out.
 export PATH := $(if $(filter /%,$(BIN)),$(BIN),$(CURDIR)/$(BIN)):$(PATH)

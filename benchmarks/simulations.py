@@ -44,6 +44,7 @@ FILE_RUNS = 25
 SIGHT_RUNS = 400
 CLEAN_RUNS = 1000
 CLEAN_RUNS_OF_MANY_PIS = 100
+BLIND_RUNS = 100
 COMPARED_RUNS = 1000
 COMPARED = (
     *(Runs(count, sd) for sd in (0.0, 0.01, 0.02) for count in (2, 6, 8, 12)),
@@ -108,14 +109,16 @@ def sights(pool: Executor) -> None:
 def clean(pool: Executor) -> None:
     """Print how often runs of nothing but noise are flagged, and by what."""
     print(f"\nClean runs, 7 rounds, {CLEAN_RUNS} a row, {CLEAN_RUNS_OF_MANY_PIS} of 100 Pis:\n")
-    row("Pis", "Noise", "Any flag", "Which, of how many runs", head=True)
+    row("Pis", "Noise", "Any flag", "Which, of how many runs", "As far as seen", head=True)
     for quiet in CLEAN:
         runs = CLEAN_RUNS_OF_MANY_PIS if quiet.pis == 100 else CLEAN_RUNS
         flags = list(each(pool, quiet.flags, runs))
         which = Counter(itertools.chain.from_iterable(flags))
         words = ", ".join(f"`{code}` {count}" for code, count in which.most_common()) or "none"
         share = sum(map(bool, flags)) / runs
-        row(str(quiet.pis), f"{100 * quiet.noise:.0f} %", f"{100 * share:.1f} %", words)
+        blind = sum(each(pool, quiet.is_blind, BLIND_RUNS)) / BLIND_RUNS
+        shares = f"{100 * share:.1f} %", words, f"{100 * blind:.0f} %"
+        row(str(quiet.pis), f"{100 * quiet.noise:.0f} %", *shares)
 
 
 def compared(pool: Executor) -> None:

@@ -61,7 +61,14 @@ def job(plan: Plan | None = None, *, attempt: int = 1, program: str = WORKER) ->
     plan = plan or make_plan()
     place = Place(plan.settings.namespace)
     return job_manifest(
-        JOB, plan, slot_of(plan), attempt, place=place, owner_uid="uid-of-the-owner", program=program
+        JOB,
+        plan,
+        slot_of(plan),
+        attempt,
+        place=place,
+        owner_uid="uid-of-the-owner",
+        program=program,
+        follows_sha256=plan.sha256,
     )
 
 

@@ -49,7 +49,14 @@ def test_a_run_goes_on_in_a_new_cluster_but_not_with_another_kernel(lab: Lab) ->
     assert report["progress"]["rounds_complete"] == 3
     # The one that was refused measured nothing.
     assert [each["number"] for each in report["sessions"]] == [1, 2]
-    assert {after[name].session for name in before} == {1} and {after[name].session for name in after} == {
-        1,
-        2,
+    assert {after[name].session for name in before} == {1}
+    assert {trial.session for trial in after.values()} == {1, 2}
+    # The last Job stays, and tells what the last trial's file does.
+    last = max((trial for trial in after.values() if trial.job), key=lambda trial: trial.number)
+    (job,) = lab.get("jobs", "--namespace=pi-speedup")["items"]
+    assert last.job is not None and last.job.uid == job["metadata"]["uid"]
+    assert last.job.created == job["metadata"]["creationTimestamp"]
+    assert job["metadata"]["annotations"] == {
+        "pi-speedup/plan-sha256": last.plan_sha256,
+        "pi-speedup/follows-sha256": last.follows_sha256,
     }

@@ -43,11 +43,17 @@ class WholeStore(RunStore):
     def __init__(self, folder: Path, interrupts: Interrupts) -> None:
         super().__init__(folder)
         self._interrupts = interrupts
+        self._last = max(self.trials(), key=lambda trial: trial.number, default=None)
 
     def add(self, trial: Trial, logs: Any = None) -> None:
         """Keep a trial that has ended."""
         with self._interrupts.held():
             super().add(trial, logs)
+            self._last = trial
+
+    def last_sha256(self) -> str:
+        """Return the hash of the trial that was measured last, of the plan where none was."""
+        return (self._last or self.plan()).sha256
 
 
 class ActionModule(ActionBase):
@@ -84,7 +90,7 @@ class ActionModule(ActionBase):
             "warnings": session.warnings,
         }
 
-    def _measure(self, store: RunStore, run: Run) -> Ended:
+    def _measure(self, store: WholeStore, run: Run) -> Ended:
         plan = store.plan()
         pi, tell = plan.base_pi, Display().display
         program = Path(run.worker).read_text("utf-8")
@@ -106,6 +112,7 @@ class ActionModule(ActionBase):
                 program,
                 owner,
                 tell,
+                store.last_sha256,
             )
             jobs.prepare()
             owners = dict.fromkeys([owner, *owners_in(Path(run.runs_dir), place.namespace)])

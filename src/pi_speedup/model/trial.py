@@ -111,6 +111,13 @@ class Moment(Model):
         return self.boot_seconds - other.boot_seconds
 
 
+class MadeJob(Model):
+    """The Job of a trial, as the API server knows it: its uid, and when it was made, by that clock."""
+
+    uid: Text
+    created: Text | None
+
+
 class Trial(Model):
     """One trial.
 
@@ -138,6 +145,8 @@ class Trial(Model):
     problem: Problem | None = None
     # Whether the problem may pass by itself, so that a second attempt makes sense.
     passes_by_itself: bool = False
+    # None for a base case, and where no Job was made.
+    job: MadeJob | None = None
     workers: tuple[Worker, ...] = ()
     events: Annotated[tuple[Event, ...], Field(max_length=MOST_EVENTS)] = ()
     outages: Annotated[tuple[Outage, ...], Field(max_length=MOST_OUTAGES)] = ()

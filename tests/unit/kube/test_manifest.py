@@ -54,6 +54,7 @@ def test_a_job_is_known_by_run_trial_and_owner() -> None:
         "pi-speedup/trial": "r001-00-together-3.attempt-2",
     }
     assert found["spec"]["template"]["metadata"]["labels"] == found["metadata"]["labels"]
+    assert sorted(found["metadata"]["annotations"]) == ["pi-speedup/follows-sha256", "pi-speedup/plan-sha256"]
     (owned_by,) = found["metadata"]["ownerReferences"]
     assert (owned_by["kind"], owned_by["uid"]) == ("ConfigMap", "uid-of-the-owner")
 

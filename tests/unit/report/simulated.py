@@ -19,7 +19,7 @@ from pi_speedup.model.plan import ALONE, ALONE_LONG, Plan
 from pi_speedup.model.report import Check, Estimate, Report
 from pi_speedup.model.trial import Trial
 from pi_speedup.plan.progress import LEAST_ROUNDS, Stop, next_trial
-from pi_speedup.report.build import report_files
+from pi_speedup.report.build import build_report, report_files
 from pi_speedup.report.checks import CHECKS, run_checks
 from pi_speedup.report.checks.refusal import half_width_percent
 from pi_speedup.report.checks.registry import as_check
@@ -196,6 +196,10 @@ class Quiet:
             factory.all_nodes(plan),
             hosts or factory.hosts(plan),
         )
+
+    def is_blind(self, seed: int) -> bool:
+        """Say whether a check of a run with nothing but noise would have missed what moves the speedup."""
+        return bool(build_report(self.contents(seed)).verdict.blind)
 
     def flags(self, seed: int) -> tuple[str, ...]:
         """Return the checks that flag a run with nothing but noise."""

@@ -28,7 +28,7 @@ from pi_speedup.kube.owned.owned import (
     remove_jobs_beside,
 )
 from pi_speedup.model.plan import Plan, Slot
-from pi_speedup.model.trial import Measured, Moment, Trial
+from pi_speedup.model.trial import MadeJob, Measured, Moment, Trial
 from pi_speedup.problem import Problem, ProblemError
 from pi_speedup.text import listed, one_line
 
@@ -60,7 +60,8 @@ class JobDriver:
     """Runs the Jobs of one plan, one at a time.
 
     `template` is job.yml.j2, `program` the worker's text, `owner_uid` the uid of our ConfigMap. `tell` gets
-    single lines while something goes on that is worth knowing. Whoever measures holds the Lease.
+    single lines while something goes on that is worth knowing. `last_sha256` gives the hash of the trial that
+    was measured last. Whoever measures holds the Lease.
     """
 
     def __init__(
@@ -72,10 +73,12 @@ class JobDriver:
         program: str,
         owner_uid: str,
         tell: Tell,
+        last_sha256: Callable[[], str] | None = None,
     ) -> None:
         self._client, self._place, self._plan, self._tell = client, place, plan, tell
         self._template, self._program, self._owner_uid = template, program, owner_uid
         self._seal = plan.sha256
+        self._last_sha256 = last_sha256 or (lambda: self._seal)
         self._left: _Left | None = None
 
     def prepare(self) -> None:
@@ -139,6 +142,7 @@ class _JobTrial:
             place=self._place,
             owner_uid=self._driver._owner_uid,
             program=self._driver._program,
+            follows_sha256=self._driver._last_sha256(),
         )
         watched = Follower(self._client, self._place, self._plan.run_id, self._name, self._pis, self._outages)
         with watched as follower:
@@ -283,6 +287,7 @@ class _JobTrial:
                 "events": events(tracker.warnings),
                 "wall_seconds": wall,
                 "unheard": unheard,
+                "job": MadeJob(uid=tracker.uid, created=tracker.job["metadata"].get("creationTimestamp")),
             }
         )
         return Measured(trial, logs)

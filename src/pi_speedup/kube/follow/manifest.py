@@ -21,6 +21,7 @@ from pi_speedup.workload import workload_of
 
 # Kubernetes ends the Job, and takes its pods' logs, only after our own deadline and collection.
 DEADLINE_MARGIN_SECONDS = 60
+PLAN_ANNOTATION, FOLLOWS_ANNOTATION = f"{APP}/plan-sha256", f"{APP}/follows-sha256"
 TERMINATION_LOG = "/dev/termination-log"
 
 
@@ -47,9 +48,20 @@ def job_name(plan: Plan, slot: Slot, attempt: int) -> str:
 
 
 def job_manifest(
-    template: str, plan: Plan, slot: Slot, attempt: int, *, place: Place, owner_uid: str, program: str
+    template: str,
+    plan: Plan,
+    slot: Slot,
+    attempt: int,
+    *,
+    place: Place,
+    owner_uid: str,
+    program: str,
+    follows_sha256: str,
 ) -> Json:
-    """Return the Job of one trial; `program` is the worker's text, `owner_uid` our ConfigMap's."""
+    """Return the Job of one trial; `program` is the worker's text, `owner_uid` our ConfigMap's.
+
+    `follows_sha256`: of the trial that was measured before it, of the plan for the first.
+    """
     cell = plan.cell(slot.cell)
     settings = plan.settings
     millicores = round(cell.cpu_limit_cores(settings) * 1000)
@@ -63,6 +75,7 @@ def job_manifest(
         name=job_name(plan, slot, attempt),
         namespace=place.namespace,
         labels={**labels(), RUN_ID_LABEL: plan.run_id, TRIAL_LABEL: slot.attempt(attempt)},
+        annotations={PLAN_ANNOTATION: plan.sha256, FOLLOWS_ANNOTATION: follows_sha256},
         owner=owner_reference(place, owner_uid),
         pis=cell.pis,
         architecture=settings.architecture,

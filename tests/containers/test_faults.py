@@ -17,7 +17,9 @@ from pathlib import Path
 import pytest
 
 from pi_speedup.model.trial import Trial
+from pi_speedup.store import RunStore
 from tests.containers.cluster import ENDLESS, PIS, Cluster, trials
+from tests.lab.killed import interrupt
 from tests.virtual import PROJECT, Outcome, assert_told, await_that
 
 Cause = Callable[[Cluster, Path], AbstractContextManager[dict[str, object]]]
@@ -384,6 +386,36 @@ def test_a_lost_pi_is_left_out_where_two_are_enough(lost: Lost) -> None:
     )
     assert {trial.slot.cell for trial in trials(lost.without)} == {"alone", "together-2"}
     assert all(trial.outcome == "ok" for trial in trials(lost.without))
+
+
+# A run that goes on, on Pis that are no longer as they were.
+
+
+def test_a_run_that_goes_on_under_another_clock_keeps_both_readings(cluster: Cluster, tmp_path: Path) -> None:
+    run = {
+        "benchmark_run_id": "resumed",
+        "benchmark_runs_dir": tmp_path / "runs",
+        "benchmark_rounds": 2,
+        "benchmark_samples_per_process": 1_000_000,
+    }
+    playing = cluster.start("benchmark.yml", **run)
+    store = RunStore(tmp_path / "runs/resumed")
+    await_that(lambda: store.has_plan and store.trials(), "a trial is on disk")
+    interrupt(playing)
+    assert playing.end(within_seconds=TELLS_WITHIN_SECONDS).exit_code == 2
+    with cluster.clock_ahead("pi-2", 0.6):
+        done = cluster.play("benchmark.yml", **run)
+    assert done.exit_code == 0, done.output
+    looks = {(host.session, host.name): host for host in store.hosts(PIS)}
+    assert set(looks) == {(session, pi) for session in (1, 2) for pi in PIS}
+    # Whoever presses Ctrl-C wants an end: nobody looked after the first.
+    first, second = looks[1, "pi-2"], looks[2, "pi-2"]
+    assert first.before and not first.after and second.before and second.after
+    moved = second.before.clock_offset_seconds - first.before.clock_offset_seconds
+    assert moved == pytest.approx(0.6, abs=0.3)
+    report = json.loads((store.folder / "report.json").read_text())
+    assert [each["number"] for each in report["sessions"]] == [1, 2]
+    assert report["clocks_corrected"]
 
 
 # A connection that breaks while a Pi works alone.

@@ -688,6 +688,12 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         "none",
         "a Pi that was slow in one trial was slow in the next (correlation +0.",
     ),
+    "a clock that nobody read, and that cannot be right": (
+        lambda: factory.contents(clocks={"pi-2": 2.0}),
+        "clock_offset",
+        "doubtful",
+        "pi-2 is at least 0.",
+    ),
     "a base Pi that was slower on another day": (
         lambda: looked_at(in_two_sessions(lambda worker, base: worker.seconds * (1.1 if base else 1))),
         "sessions",

@@ -247,9 +247,9 @@ def overlap(evidence: Evidence) -> Finding:
 @check("clock_offset")
 def clock_offset(evidence: Evidence) -> Finding:
     """Compare the Pis' offsets with each other, in the light of the makespan."""
-    if not evidence.hosts:
-        return unknown(Message("check.not_looked"))
     makespan = evidence.makespan_seconds
+    if not evidence.hosts:
+        return _by_the_cluster(evidence, _CLOCK_SHARE * makespan)
     sessions: dict[int, list[Host]] = defaultdict(list)
     for host in evidence.hosts:
         sessions[host.session].append(host)
@@ -277,6 +277,35 @@ def clock_offset(evidence: Evidence) -> Finding:
     if silent:
         return unknown(Message("check.clock_offset.silent", pis=silent))
     return passed(Message("check.clock_offset.passed", figures=figures), size)
+
+
+def _by_the_cluster(evidence: Evidence, tolerated: float) -> Finding:
+    """Judge clocks that nobody read by what the control host saw of the pods, which bounds their offsets.
+
+    A pod's worker starts after its Job was created, and ends before it is seen to have ended.
+    """
+    bounds: dict[int, dict[str, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
+    for job in evidence.all_jobs:
+        for work in job.works:
+            ended, began_ns = work.worker.milestones.finished, job.trial.started_epoch_ns
+            if ended is not None:
+                least = (max(each.end_epoch_ns for each in work.report.processes) - began_ns) / 1e9 - ended
+                most = (min(each.start_epoch_ns for each in work.report.processes) - began_ns) / 1e9
+                bounds[job.trial.session][work.pi].append((least, most))
+    if evidence.pis == 1 or evidence.clocks.host_was_set or not bounds:
+        return unknown(Message("check.not_looked"))
+    widest = 0.0
+    for of_session in bounds.values():
+        least_of = {pi: max(low for low, _ in found) for pi, found in of_session.items()}
+        most_of = {pi: min(high for _, high in found) for pi, found in of_session.items()}
+        last, first = max(least_of, key=least_of.__getitem__), min(most_of, key=most_of.__getitem__)
+        apart = least_of[last] - most_of[first]
+        if apart > tolerated:
+            key = "moved" if last == first else "at_least"
+            found = Message(f"check.clock_offset.{key}", pi=last, last=last, first=first, seconds=apart)
+            return flagged([found], Message("check.clock_offset.possible_not_corrected"), "doubtful")
+        widest = max(widest, max(most_of.values()) - min(least_of.values()))
+    return unknown(Message("check.clock_offset.at_most", seconds=widest))
 
 
 def _moved_clocks(hosts: Sequence[Host], host_was_set: bool, tolerated: float) -> list[Message]:

@@ -141,6 +141,13 @@ class RunStore:
             found.append(trial)
         return tuple(sorted(found, key=lambda trial: (trial.slot.round, trial.slot.position, trial.attempt)))
 
+    def log(self, trial: str, worker: str) -> bytes | None:
+        """Return what a worker of a trial printed; None where that was not kept, or cannot be read."""
+        try:
+            return read_file(self.folder / f"logs/{trial}/{worker}.log", 2 * MAX_LOG_BYTES)
+        except OSError:
+            return None
+
     @property
     def is_reported(self) -> bool:
         """Whether report.json is as new as each file that a report is made of: a run may end in between."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -32,13 +33,22 @@ class Contents:
     trials: tuple[Trial, ...]
     nodes: Nodes | None = None
     hosts: tuple[Host, ...] = ()
+    # By trial and worker; of pods only those of the warm-up, and of trials that failed.
+    logs: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
 
 
 def read_contents(folder: Path) -> Contents:
     """Return what a run left in its folder; ProblemError naming the file that is missing or wrong."""
     store = RunStore(folder)
     plan = store.plan()
-    return Contents(plan, store.trials(), store.nodes(), store.hosts(plan.pis))
+    trials = store.trials()
+    logs = {
+        (trial.name, worker.name): log
+        for trial in trials
+        for worker in trial.workers
+        if (log := store.log(trial.name, worker.name)) is not None
+    }
+    return Contents(plan, trials, store.nodes(), store.hosts(plan.pis), logs)
 
 
 @dataclass(frozen=True, slots=True)

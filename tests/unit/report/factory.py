@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from pi_speedup.model.node import Node, Nodes
 from pi_speedup.model.plan import Cell, LeftOut, Plan, Slot
 from pi_speedup.model.settings import Settings
 from pi_speedup.model.trial import Event, Milestones, Moment, OtherPods, OtherRun, Outage, Trial, Worker
-from pi_speedup.model.worker import WorkerReport
+from pi_speedup.model.worker import END_MARK, WorkerReport
 from pi_speedup.plan.make import make_plan
 from pi_speedup.problem import Problem
 from pi_speedup.report.evidence import Contents
@@ -172,7 +173,23 @@ def contents(
 ) -> Contents:
     """Return all that a run left."""
     known = plan() if of is None else of
-    return Contents(known, trials(known, **how), nodes or all_nodes(known), hosts)
+    made = trials(known, **how)
+    return Contents(known, made, nodes or all_nodes(known), hosts, logs(made))
+
+
+def logs(made: Sequence[Trial]) -> dict[tuple[str, str], bytes]:
+    """Return what the workers printed, where that is kept: base cases, and the pods of the warm-up."""
+    return {
+        (trial.name, worker.name): _printed(worker.report)
+        for trial in made
+        for worker in trial.workers
+        if worker.report is not None and (worker.runtime != "kubernetes" or trial.slot.round == 0)
+    }
+
+
+def _printed(report: WorkerReport) -> bytes:
+    line = report.model_dump_json()
+    return f"{line}\n{END_MARK} sha256={hashlib.sha256(line.encode()).hexdigest()}\n".encode()
 
 
 def write(folder: Path, what: Contents) -> Path:
@@ -180,7 +197,8 @@ def write(folder: Path, what: Contents) -> Path:
     store = RunStore(folder)
     store.seal(what.plan)
     for trial in what.trials:
-        store.add(trial)
+        printed = {name: log for (of, name), log in what.logs.items() if of == trial.name}
+        store.add(trial, printed)
     files: dict[str, Any] = {"nodes.json": what.nodes} if what.nodes else {}
     for host in what.hosts:
         for when, state in ((BEFORE, host.before), (AFTER, host.after)):

@@ -169,6 +169,19 @@ def interrupted(draft: Draft) -> None:
     draft.problem = Problem(code=Code.STOPPED, subject="run x", what="stopped by SIGINT")
 
 
+def edited_after_it_was_printed() -> Contents:
+    """Return a run of which one base case was made slower by hand."""
+    whole = looked_at()
+    slow = {place: log for place, log in looked_at(slow_once).logs.items() if place[0].startswith("r003")}
+    return replace(whole, logs={**whole.logs, **slow})
+
+
+def slow_once(draft: Draft) -> None:
+    """Make one base case slower."""
+    if draft.base and draft.slot.round == 3:
+        draft.workers[0].seconds *= 1.1
+
+
 def remembering() -> Contents:
     """Return a run in which 0.7 of what a Pi does is in its next trial."""
     plan = factory.plan(rounds=15)
@@ -694,6 +707,12 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         "doubtful",
         "pi-2 is at least 0.",
     ),
+    "a result that its worker did not print": (
+        lambda: edited_after_it_was_printed(),
+        "logs",
+        "invalid",
+        "printed another result",
+    ),
     "a base Pi that was slower on another day": (
         lambda: looked_at(in_two_sessions(lambda worker, base: worker.seconds * (1.1 if base else 1))),
         "sessions",
@@ -1001,7 +1020,7 @@ OF_COUNTED_TIMES = {
 }
 OF_THE_WORKERS_REPORTS = {
     *("base_pi", "python_differs", "machine_differs", "one_pod_per_pi", "counts", "streams", "replay"),
-    "duplicate_streams",
+    *("duplicate_streams", "logs"),
 }
 # And these say what they did not see.
 SAID = {

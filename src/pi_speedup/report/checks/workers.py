@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pi_speedup.catalogue import Message
+from pi_speedup.model.worker import parse_worker_output
+from pi_speedup.problem import ProblemError
 from pi_speedup.report.checks.registry import Finding, check, flagged, passed, unknown
 from pi_speedup.report.evidence import Evidence, Work
 
@@ -39,6 +41,34 @@ def one_pod_per_pi(evidence: Evidence) -> Finding:
         return flagged(found, Message("check.one_pod_per_pi.possible"), "invalid", rounds)
     pods = sum(len(job.works) for job in evidence.all_jobs)
     return passed(Message("check.one_pod_per_pi.passed", pods=pods, jobs=len(evidence.all_jobs)))
+
+
+@check("logs")
+def logs(evidence: Evidence) -> Finding:
+    """Compare the results with what the workers printed, where that was kept."""
+    results = {
+        (trial.name, worker.name): worker.report
+        for trial in evidence.trials
+        for worker in trial.workers
+        if trial.outcome == "ok" and worker.report is not None
+    }
+    unlike, alike = [], 0
+    for place, report in results.items():
+        log = evidence.contents.logs.get(place)
+        if log is None:
+            continue
+        try:
+            same = parse_worker_output(log, place[1]) == report
+        except ProblemError:
+            # Cut short, as a long one is: it says nothing.
+            continue
+        alike += same
+        unlike += [] if same else [Message("check.logs.unlike", trial=place[0], name=place[1])]
+    if unlike:
+        return flagged(unlike, Message("check.logs.possible"), "invalid")
+    if not alike:
+        return unknown(Message("check.logs.none"))
+    return passed(Message("check.logs.passed", count=alike, all=len(results)))
 
 
 @check("starved")

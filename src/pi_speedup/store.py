@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
@@ -140,6 +141,19 @@ class RunStore:
                 )
             found.append(trial)
         return tuple(sorted(found, key=lambda trial: (trial.slot.round, trial.slot.position, trial.attempt)))
+
+    def sha256_of(self, trial: Trial) -> str:
+        """Return the SHA-256 of a trial's file: as it is, since another version would write it otherwise."""
+        path = self.folder / f"trials/{trial.name}.json"
+        try:
+            return hashlib.sha256(read_file(path, MAX_FILE_BYTES)).hexdigest()
+        except OSError as error:
+            raise _unreadable(path, error) from None
+
+    def last_sha256(self, trials: Iterable[Trial]) -> str:
+        """Return the hash of the trial that was measured last, of the plan where there is none."""
+        last = max(trials, key=lambda trial: trial.number, default=None)
+        return self.plan().sha256 if last is None else self.sha256_of(last)
 
     def log(self, trial: str, worker: str) -> bytes | None:
         """Return what a worker of a trial printed; None where that was not kept, or cannot be read."""

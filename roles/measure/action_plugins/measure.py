@@ -38,22 +38,21 @@ _TEMPLATE = Path(__file__).resolve().parents[1] / "templates" / "job.yml.j2"
 
 
 class WholeStore(RunStore):
-    """A run's folder, in which a trial and its logs are put down whole, whoever interrupts."""
+    """A run's folder, in which a trial and its logs are put down whole, whoever interrupts.
+
+    `follows` is what the next trial holds: the hash of the one that was measured last.
+    """
 
     def __init__(self, folder: Path, interrupts: Interrupts) -> None:
         super().__init__(folder)
         self._interrupts = interrupts
-        self._last = max(self.trials(), key=lambda trial: trial.number, default=None)
+        self.follows = self.last_sha256(self.trials())
 
     def add(self, trial: Trial, logs: Any = None) -> None:
         """Keep a trial that has ended."""
         with self._interrupts.held():
             super().add(trial, logs)
-            self._last = trial
-
-    def last_sha256(self) -> str:
-        """Return the hash of the trial that was measured last, of the plan where none was."""
-        return (self._last or self.plan()).sha256
+            self.follows = trial.sha256
 
 
 class ActionModule(ActionBase):
@@ -112,7 +111,7 @@ class ActionModule(ActionBase):
                 program,
                 owner,
                 tell,
-                store.last_sha256,
+                lambda: store.follows,
             )
             jobs.prepare()
             owners = dict.fromkeys([owner, *owners_in(Path(run.runs_dir), place.namespace)])

@@ -68,6 +68,7 @@ def measure(
     tries: dict[Slot, int] = {}
     # Read once: with a hundred Pis, reading them all again for each trial would cost more than measuring.
     trials = list(store.trials())
+    follows = store.last_sha256(trials)
     while isinstance(upcoming := next_trial(plan, trials, half_width_percent), Next):
         slot = upcoming.slot
         tries[slot] = tries.get(slot, 0) + 1
@@ -83,11 +84,13 @@ def measure(
         except Interrupted as stop:
             problem = Problem(code=Code.STOPPED, subject=f"run {plan.run_id}", what=f"stopped by {stop.by}")
             lost = _lost(plan, upcoming, started, begun, "interrupted", problem)
-            store.add(_chained(lost, trials, session))
+            store.add(_chained(lost, trials, session, follows))
             return Ended("interrupted", problem)
-        trial = _chained(neighbours.seen(done.trial) if neighbours else done.trial, trials, session)
+        seen = neighbours.seen(done.trial) if neighbours else done.trial
+        trial = _chained(seen, trials, session, follows)
         store.add(trial, done.logs)
         trials.append(trial)
+        follows = trial.sha256
         tell(trial_line(plan, trials, trial))
         if trial.outcome == "ok":
             continue
@@ -117,10 +120,9 @@ def _if_ours(done: Measured, still_ours: Callable[[float], None]) -> Measured:
     return done
 
 
-def _chained(trial: Trial, before: Sequence[Trial], session: int) -> Trial:
+def _chained(trial: Trial, before: Sequence[Trial], session: int, follows: str) -> Trial:
     """Return a trial with its number in the order of measuring, which no clock tells, and what it follows."""
-    last = max(before, key=lambda each: each.number, default=None)
-    number, follows = (1, trial.plan_sha256) if last is None else (last.number + 1, last.sha256)
+    number = 1 + max((each.number for each in before), default=0)
     return trial.model_copy(update={"session": session, "number": number, "follows_sha256": follows})
 
 

@@ -101,7 +101,7 @@ def build_report(contents: Contents) -> Report:
         run_id=plan.run_id,
         made_at=plan.made_at,
         plan_sha256=plan.sha256,
-        last_trial_sha256=_last_sha256(contents.trials),
+        last_trial_sha256=_last_sha256(contents),
         worker_sha256=plan.worker_sha256,
         order_seed=plan.order_seed,
         workload=evidence.workload.name,
@@ -143,9 +143,9 @@ def build_report(contents: Contents) -> Report:
     )
 
 
-def _last_sha256(trials: Sequence[Trial]) -> str | None:
-    last = max(trials, key=lambda trial: trial.number, default=None)
-    return last.sha256 if last else None
+def _last_sha256(contents: Contents) -> str | None:
+    last = max(contents.trials, key=lambda trial: trial.number, default=None)
+    return contents.sha256_of(last) if last else None
 
 
 def _sessions(trials: Sequence[Trial]) -> tuple[SessionRow, ...]:

@@ -35,6 +35,12 @@ class Contents:
     hosts: tuple[Host, ...] = ()
     # By trial and worker; of pods only those of the warm-up, and of trials that failed.
     logs: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
+    # The trials' files by the trials' names.
+    hashes: Mapping[str, str] = field(default_factory=dict)
+
+    def sha256_of(self, trial: Trial) -> str:
+        """Return the SHA-256 of a trial's file; of what would be in it, where there is none."""
+        return self.hashes.get(trial.name) or trial.sha256
 
 
 def read_contents(folder: Path) -> Contents:
@@ -48,7 +54,8 @@ def read_contents(folder: Path) -> Contents:
         for worker in trial.workers
         if (log := store.log(trial.name, worker.name)) is not None
     }
-    return Contents(plan, trials, store.nodes(), store.hosts(plan.pis), logs)
+    hashes = {trial.name: store.sha256_of(trial) for trial in trials}
+    return Contents(plan, trials, store.nodes(), store.hosts(plan.pis), logs, hashes)
 
 
 @dataclass(frozen=True, slots=True)

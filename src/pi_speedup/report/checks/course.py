@@ -85,7 +85,7 @@ def chain(evidence: Evidence) -> Finding:
     found += [
         Message("check.chain.changed", trial=earlier.name, later=later.name)
         for earlier, later in pairwise(trials)
-        if later.number == earlier.number + 1 and later.follows_sha256 != earlier.sha256
+        if later.number == earlier.number + 1 and later.follows_sha256 != evidence.contents.sha256_of(earlier)
     ]
     effect: Effect = "invalid" if found else "doubtful"
     last = max(numbers)

@@ -28,8 +28,9 @@ speedup where it was. Percentages are of the work done in a second.
 EXAMPLES = f"""\
 A and B are run ids, folders of runs, or a report.json or report.html that someone sent.
 
-The margin is 2 %: a smaller change is no difference. Equal runs differ by more than their rounds tell: by
+The margin is 3 %: a smaller change is no difference. Equal runs differ by more than their rounds tell: by
 how much is in the interval once the history holds {LEAST_EQUAL_RUNS} of them with the same benchmark_label.
+Then the margin is 2 %.
 
 examples:
   python -m pi_speedup compare 20261124-071530-3fa2 latest

@@ -30,7 +30,8 @@ from pi_speedup.text import one_line
 LEVEL = 0.95
 # What else may explain a change: settings that don't decide what is computed.
 _FURTHER_SETTINGS = ("label", "rest_seconds", "sweep", "base_runtime")
-DEFAULT_MARGIN_PERCENT = 2.0
+# The second while nobody knows how far sessions scatter (docs/simulations.md).
+_MARGIN_PERCENT, _MARGIN_PERCENT_UNKNOWN = 2.0, 3.0
 
 
 def compare(
@@ -52,9 +53,10 @@ def compare(
         Unlike(name=name, words=words, despite=name in despite)
         for name, words in (*_differences(a, b), *_not_valid(a, b))
     )
-    given = margin_percent is not None
-    margin = Margin(percent=DEFAULT_MARGIN_PERCENT if margin_percent is None else margin_percent, given=given)
     sessions, freedom = _sessions(a, b, history)
+    usual = _MARGIN_PERCENT_UNKNOWN if sessions.sd_percent is None else _MARGIN_PERCENT
+    given = margin_percent is not None
+    margin = Margin(percent=usual if margin_percent is None else margin_percent, given=given)
     together = _change(
         together_rates(a),
         together_rates(b),

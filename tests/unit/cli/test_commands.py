@@ -125,7 +125,7 @@ COMPARED: dict[str, tuple[tuple[str, ...], Exit, str]] = {
     "equal": (
         ("zz-before", "again"),
         Exit.EQUAL,
-        "again against zz-before: equal within the margin of 2 % (",
+        "again against zz-before: equal within the margin of 3 % (",
     ),
     "faster": (("zz-before", "latest"), Exit.FASTER, "cooled against zz-before: faster by "),
     "slower": (("cooled", "zz-before"), Exit.SLOWER, "zz-before against cooled: slower by "),

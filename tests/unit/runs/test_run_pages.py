@@ -183,7 +183,7 @@ def test_two_runs_have_a_page_in_every_language(a: str, b: str, language: str) -
 WORDS = {
     "faster": ("B is faster", "more samples a second than A"),
     "slower": ("B is slower", "fewer samples a second than A"),
-    "equal": ("No difference", "it lies within the margin of 2%"),
+    "equal": ("No difference", "it lies within the margin of 3%"),
     "no_evidence": ("No evidence of a difference", "few has 3 rounds, and a comparison needs 5 rounds."),
     "not_comparable": ("Not comparable", "samples of a process 10,000,000 and 5,000,000"),
 }

@@ -31,6 +31,7 @@ from tests.unit.report.factory import Defect, Draft, Noise, WorkerDraft, lognorm
 # Draws that tell the truth of a world: its standard error is a hundredth of an interval's width.
 _TRUTH_DRAWS = 100_000
 _MOST_ADAPTIVE_ROUNDS = 30
+_LAST_ROUND_OF_THE_FIRST_DAY = 4
 
 
 @dataclass(frozen=True)
@@ -240,6 +241,12 @@ def _one_slow_base(_: Quiet, draft: Draft, size: float) -> None:
         draft.workers[0].seconds *= 1 + size
 
 
+def _slow_base_on_another_day(_: Quiet, draft: Draft, size: float) -> None:
+    if draft.slot.round > _LAST_ROUND_OF_THE_FIRST_DAY:
+        draft.session = 2
+        draft.workers[0].seconds *= 1 + size if draft.base else 1
+
+
 def _slow_long_base(_: Quiet, draft: Draft, size: float) -> None:
     if draft.cell.name == ALONE_LONG:
         draft.workers[0].seconds *= 1 + size
@@ -291,6 +298,7 @@ _CHANGES: dict[str, Change] = {
     "disturbed_base": _one_slow_base,
     "slow_base": _base_held_up,
     "superlinear": _slow_base,
+    "sessions": _slow_base_on_another_day,
     "proportionality": _slow_long_base,
     "control": _slow_base_after_job,
     "drift": _slower_by_and_by,
@@ -328,7 +336,9 @@ class Sight:
 
 def sight(code: str, quiet: Quiet, runs: int) -> Sight:
     """Ask a check what it would have seen in a clean run, and show it that, and half of it."""
-    sizes = [_check(code, quiet.contents(seed)).could_have_seen_percent or math.nan for seed in range(runs)]
+    # Of one session there is nothing to compare.
+    clean = functools.partial(with_defect, code, size=0.0) if code == "sessions" else Quiet.contents
+    sizes = [_check(code, clean(quiet, seed)).could_have_seen_percent or math.nan for seed in range(runs)]
 
     def flagged(share: float) -> int:
         made = (with_defect(code, quiet, seed, share * size / 100) for seed, size in enumerate(sizes))

@@ -25,6 +25,7 @@ from tests.unit.report.simulated import (
     files_say_the_same,
     sight,
     simulated,
+    with_defect,
 )
 
 DOCS = (Path(__file__).parents[3] / "docs/simulations.md").read_text("utf-8")
@@ -78,7 +79,7 @@ def test_a_check_sees_what_it_says_it_sees(code: str) -> None:
 
 
 def test_all_checks_that_say_what_they_see_are_shown_it() -> None:
-    checks = run_checks(Evidence(Quiet(3, 0.02).contents(1)))
+    checks = run_checks(Evidence(with_defect("sessions", Quiet(3, 0.02), 1, 0.0)))
     assert {check.code for check in checks if check.could_have_seen_percent is not None} == set(SIZED)
 
 

@@ -85,6 +85,19 @@ def test_the_run_that_follows_is_sealed_and_the_latest(store: RunStore) -> None:
     assert following.look("pi-1", "before") == store.look("pi-1", "before")
 
 
+def test_what_follows_a_later_session_begins_with_that_sessions_looks(store: RunStore) -> None:
+    made = store.plan()
+    slot = next(slot for slot in made.slots if made.cell(slot.cell).kind == "job")
+    store.add(trial(made, slot, "failed").model_copy(update={"session": 2}))
+    look = HostLook(pi="pi-2", when="before", session=2, state=None, problems=(LOST,))
+    store.write({look.file: look})
+    begun = begin_without(store, nodes("pi-3"), min_pis=2, first=store.folder, fresh_seed=1)
+    assert begun is not None
+    following, _ = begun
+    assert following.look("pi-2", "before") == look.model_copy(update={"session": 1})
+    assert following.look("pi-1", "before") is None
+
+
 def test_a_second_loss_is_added_to_the_first(store: RunStore) -> None:
     begun = begin_without(store, nodes("pi-3"), min_pis=1, first=store.folder, fresh_seed=1)
     assert begun is not None

@@ -87,13 +87,16 @@ def pooled_difference(first: Sequence[float], second: Sequence[float]) -> Differ
     return _difference(statistics.fmean(second) - statistics.fmean(first), error, freedom)
 
 
-def welch_difference(first: Sequence[float], second: Sequence[float]) -> Difference:
+def welch_difference(
+    first: Sequence[float], second: Sequence[float], *, others: Sequence[tuple[float, int]] = ()
+) -> Difference:
     """Return mean(second) - mean(first) of sides that may vary differently; two values each at least.
 
+    others: what else both vary by, of each its variance and degrees of freedom.
     Source: Welch 1947, Biometrika 34, 28-35. Assumption: independent and nearly normal values.
     """
     parts = [(statistics.variance(group) / len(group), len(group) - 1) for group in (first, second)]
-    return unlike_difference(statistics.fmean(second) - statistics.fmean(first), parts)
+    return unlike_difference(statistics.fmean(second) - statistics.fmean(first), [*parts, *others])
 
 
 def unlike_difference(value: float, parts: Sequence[tuple[float, int]]) -> Difference:

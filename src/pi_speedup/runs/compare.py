@@ -173,12 +173,9 @@ def _change(
         difference = statistics.fmean(second) - statistics.fmean(first)
         return Change(percent=_percent(difference), low=None, high=None)
     # scipy takes a second to import: only where it is needed.
-    from pi_speedup.report.statistics import unlike_difference
+    from pi_speedup.report.statistics import welch_difference
 
-    of_rounds = [(statistics.variance(side) / len(side), len(side) - 1) for side in (first, second)]
-    of_sessions = [sessions] if sessions[0] else []
-    value = statistics.fmean(second) - statistics.fmean(first)
-    found = unlike_difference(value, [*of_rounds, *of_sessions])
+    found = welch_difference(first, second, others=[sessions] if sessions[0] else [])
     low, high = found.bounds(LEVEL)
     return Change(percent=_percent(found.value), low=_percent(low - clocks), high=_percent(high + clocks))
 

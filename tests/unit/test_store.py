@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -63,6 +65,18 @@ def test_a_trial_is_never_written_twice(store: RunStore, made: Plan) -> None:
     store.add(trial(made, made.slots[0]))
     with pytest.raises(ProblemError, match="measured already"):
         store.add(trial(made, made.slots[0]))
+
+
+def test_a_trial_has_the_hash_of_its_file(store: RunStore, made: Plan) -> None:
+    assert store.last_sha256(()) == made.sha256
+    store.add(trial(made, made.slots[0]))
+    (path,) = (store.folder / "trials").iterdir()
+    # As a version would have written it that knew no Jobs.
+    path.write_text(
+        json.dumps({key: value for key, value in json.loads(path.read_bytes()).items() if key != "job"})
+    )
+    (read,) = store.trials()
+    assert store.last_sha256([read]) == hashlib.sha256(path.read_bytes()).hexdigest() != read.sha256
 
 
 def test_a_plan_is_never_changed(store: RunStore) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.lab import Lab
-from tests.virtual import await_that
+from tests.virtual import Playing, await_that
 
 
 @dataclass
@@ -39,8 +39,11 @@ class ControlPlane:
         finally:
             os.kill(self.pid(component), signal.SIGCONT)
 
-    def restart(self, *components: str) -> None:
-        """Kill components, then start them again in the same order, each as it was started."""
+    def restart(self, playing: Playing, *components: str) -> None:
+        """Kill components; once the run has met that, start them again in the same order, as they were.
+
+        A control plane that is back between two requests was away for nobody.
+        """
         commands = {}
         for component in components:
             process = Path("/proc") / str(self.pid(component))
@@ -49,6 +52,7 @@ class ControlPlane:
                 (process / "cwd").resolve(),
             )
             os.kill(self.pid(component), signal.SIGKILL)
+        await_that(lambda: "is away; waiting for it" in playing.output.read_text(), "the run says who is away")
         for component, (argv, cwd) in commands.items():
             with (self.lab.folder / "logs" / f"{component}.again.log").open("ab") as log:
                 child = subprocess.Popen(argv, cwd=cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -72,16 +76,19 @@ def plane(tmp_path: Path) -> Iterator[ControlPlane]:
     lab.virtual_cluster("down")
 
 
-def paused(component: str, seconds: float) -> Callable[[ControlPlane], None]:
-    return lambda plane: plane.pause(component, seconds)
+Cause = Callable[[ControlPlane, Playing], None]
 
 
-def restarted(*components: str) -> Callable[[ControlPlane], None]:
-    return lambda plane: plane.restart(*components)
+def paused(component: str, seconds: float) -> Cause:
+    return lambda plane, _: plane.pause(component, seconds)
+
+
+def restarted(*components: str) -> Cause:
+    return lambda plane, playing: plane.restart(playing, *components)
 
 
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
-CAUSES: dict[str, Callable[[ControlPlane], None]] = {
+CAUSES: dict[str, Cause] = {
     "API server stopped for 8 s": paused("kube-apiserver", 8),
     "etcd, then all the rest restarted": restarted("etcd", "kube-apiserver", *CONTROLLERS),
 }
@@ -111,7 +118,7 @@ if os.environ.get("PROOFS"):
 @pytest.mark.parametrize("cause", CAUSES.values(), ids=CAUSES.keys())
 def test_a_run_survives_and_the_verdict_says_what_happened(
     plane: ControlPlane,
-    cause: Callable[[ControlPlane], None],
+    cause: Cause,
     record_property: Callable[[str, object], None],
 ) -> None:
     lab = plane.lab
@@ -121,7 +128,7 @@ def test_a_run_survives_and_the_verdict_says_what_happened(
     # In a trial that counts, not in the warm-up.
     await_that(lambda: list(playing.run_dir.glob("trials/r000-01-*.json")), "the warm-up is over")
     await_that(lambda: running_pods(lab), "a pod runs")
-    cause(plane)
+    cause(plane, playing)
     outcome = playing.end(within_seconds=400)
     assert "Traceback" not in outcome.output
     assert outcome.exit_code == 0, outcome.output

@@ -52,7 +52,9 @@ class ControlPlane:
                 (process / "cwd").resolve(),
             )
             os.kill(self.pid(component), signal.SIGKILL)
-        await_that(lambda: "is away; waiting for it" in playing.output.read_text(), "the run says who is away")
+        await_that(
+            lambda: "is away; waiting for it" in playing.output.read_text(), "the run says who is away"
+        )
         for component, (argv, cwd) in commands.items():
             with (self.lab.folder / "logs" / f"{component}.again.log").open("ab") as log:
                 child = subprocess.Popen(argv, cwd=cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

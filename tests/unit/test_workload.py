@@ -27,7 +27,6 @@ def test_pi_is_named_in_few_files() -> None:
         "src/pi_speedup/catalogue/en.toml",
         "src/pi_speedup/catalogue/zh-TW.toml",
         "src/pi_speedup/model/settings.py",
-        "src/pi_speedup/report/workload/__init__.py",
         "src/pi_speedup/report/workload/pi.py",
         "src/pi_speedup/workload/__init__.py",
         "src/pi_speedup/workload/pi.py",

@@ -33,6 +33,8 @@ from pi_speedup.pi.shell import ConnectionShell
 from pi_speedup.problem import ProblemError
 from pi_speedup.remote import Remote
 from pi_speedup.store import RunStore, owners_in
+from pi_speedup.workload import workload_of
+from pi_speedup.workload.command import read_program
 
 _TEMPLATE = Path(__file__).resolve().parents[1] / "templates" / "job.yml.j2"
 
@@ -92,7 +94,9 @@ class ActionModule(ActionBase):
     def _measure(self, store: WholeStore, run: Run) -> Ended:
         plan = store.plan()
         pi, tell = plan.base_pi, Display().display
-        program = Path(run.worker).read_text("utf-8")
+        program = workload_of(plan.settings).text(
+            Path(run.worker).read_text("utf-8"), read_program(Path(run.program)) if run.program else ""
+        )
         shell = ConnectionShell.of_action(self, Remote.of_action(pi, self, self._variables))
         place = Place(plan.settings.namespace)
         with (

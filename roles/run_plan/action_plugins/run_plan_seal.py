@@ -20,7 +20,7 @@ from pi_speedup.plan.progress import complete_rounds, expected_seconds
 from pi_speedup.plan.words import duration_words, plan_lines
 from pi_speedup.problem import ProblemError
 from pi_speedup.store import RunStore
-from pi_speedup.workload import worker_sha256
+from pi_speedup.workload import sha256_of
 
 
 class ActionModule(ActionBase):
@@ -47,7 +47,8 @@ class ActionModule(ActionBase):
                         made_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                         pis=pis,
                         base_pi=names[run.base_pi],
-                        worker_sha256=worker_sha256(Path(run.worker)),
+                        worker_sha256=sha256_of(Path(run.worker)),
+                        program_sha256=sha256_of(Path(run.program)) if run.program else "",
                         cores=store.cores(pis),
                         fresh_seed=secrets.randbits(32),
                         left_out=without,
@@ -61,6 +62,7 @@ class ActionModule(ActionBase):
             Display().display(line)
         if trials:
             done = len(complete_rounds(plan, trials))
-            left = duration_words(expected_seconds(plan, trials))
-            Display().display(f"Going on after {done} of {plan.rounds} rounds, {left} left")
+            left = expected_seconds(plan, trials)
+            rest = "" if left is None else f", {duration_words(left)} left"
+            Display().display(f"Going on after {done} of {plan.rounds} rounds{rest}")
         return {**result, "changed": False}

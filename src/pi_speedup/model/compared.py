@@ -11,7 +11,7 @@ from pi_speedup.model.report import Interval, Said, VerdictStatus
 
 Outcome = Literal["equal", "faster", "slower", "no_evidence", "not_comparable"]
 DifferenceName = Literal[
-    "workload", "amount", "pis", "processes", "image", "python", "limits", "verdict"
+    "workload", "command", "amount", "pis", "processes", "image", "python", "limits", "verdict"
 ]  # fmt: skip
 
 

@@ -22,7 +22,8 @@ class Cell(Model):
     """One thing to measure. `job`: a Job with a pod on each of `pis`. `base`: a container or process.
 
     Every Pi runs `processes_per_pi` processes, each of which does `amount_per_process` of the work.
-    `cpu_share` is the share of the usual CPU limit that they may use.
+    `cpu_share` is the share of the usual CPU limit that they may use. `is_divided`: all processes share the
+    work of one, each does a part of it.
     """
 
     name: CellName
@@ -31,11 +32,17 @@ class Cell(Model):
     processes_per_pi: Annotated[int, Field(ge=1, le=16)]
     amount_per_process: Annotated[Count, Field(ge=1)]
     cpu_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    is_divided: bool = False
+
+    @property
+    def parts(self) -> int:
+        """Into how many parts the work of a process is divided."""
+        return len(self.pis) * self.processes_per_pi if self.is_divided else 1
 
     @property
     def amount(self) -> int:
         """How much the whole cell does."""
-        return len(self.pis) * self.processes_per_pi * self.amount_per_process
+        return len(self.pis) * self.processes_per_pi * self.amount_per_process // self.parts
 
     def cpu_limit_cores(self, settings: Settings) -> float:
         """Return the cores that its container, or each of its pods, may use."""
@@ -80,8 +87,9 @@ class Plan(Model):
     pis: Annotated[tuple[Name, ...], Field(min_length=1)]
     base_pi: Name
     left_out: tuple[LeftOut, ...] = ()
-    # SHA-256 of the worker that all trials run.
+    # SHA-256 of the worker that all trials run, and of the user's program, empty without one.
     worker_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    program_sha256: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")] = ""
     order_seed: int
     cells: tuple[Cell, ...]
     order: Annotated[tuple[tuple[CellName, ...], ...], Field(min_length=1)]

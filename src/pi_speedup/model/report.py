@@ -373,6 +373,7 @@ class Report(Model):
     # Of the trial that was measured last: it holds that of the one before it, and so on to the plan.
     last_trial_sha256: str | None
     worker_sha256: Text
+    program_sha256: Text | None
     order_seed: int
     workload: Name
     unit: Unit

@@ -18,7 +18,8 @@ Need = Literal["needed", "base", "spare"]
 class Run(Model):
     """A run, or what one of the other doors is opened for. Pis are named as in the inventory.
 
-    `dir` is the run's folder, `worker` the program that trials run. `fetch_from` is the Pi whose kubeconfig
+    `dir` is the run's folder, `worker` the program that trials run, and `program` the user's that it runs,
+    empty for none. `fetch_from` is the Pi whose kubeconfig
     is fetched, empty for none. `continues`: the run has a plan already, and goes on, with the Pis of that
     plan. `base_pi` is empty and `pis` too where the door needs none. `min_pis`: how many Pis are enough.
     `addresses`: how Pis are reached, where the inventory says so.
@@ -31,6 +32,7 @@ class Run(Model):
     kubeconfig: Text
     fetch_from: Text
     worker: Text
+    program: Text = ""
     pis: tuple[Text, ...]
     base_pi: Text
     min_pis: int = Field(ge=0, le=10_000)

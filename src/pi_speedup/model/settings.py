@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
@@ -25,6 +25,8 @@ from pi_speedup.problem import ProblemError, refuse
 from pi_speedup.text import one_line
 
 PREFIX = "benchmark_"
+# What is run of a program that comes without a command.
+RUN_THE_PROGRAM = '"$PI_SPEEDUP_PROGRAM"'
 # Marks what says where and how a run is made, but not what is measured: it may differ when a run goes on.
 LOCAL: JsonDict = {"local": True}
 
@@ -48,6 +50,27 @@ def _no_control_character(value: str) -> str:
     return value
 
 
+def _no_half_character(value: str) -> str:
+    # No shell takes a zero byte, and nothing can be written that holds half a pair of UTF-16.
+    if any(char == "\0" or unicodedata.category(char) == "Cs" for char in value):
+        raise PydanticCustomError("control_character", "it holds a control character")
+    return value
+
+
+def _texts(value: object) -> object:
+    # YAML makes numbers and truth values of what a shell calls text.
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        str(name): str(each).lower()
+        if isinstance(each, bool)
+        else each
+        if isinstance(each, str)
+        else str(each)
+        for name, each in value.items()
+    }
+
+
 def _split(value: object) -> object:
     # With -e a list is easier written as a text: json,html.
     return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
@@ -57,6 +80,20 @@ ReportFormat = Literal["json", "md", "csv", "html", "metrics"]
 Whole = Annotated[int, BeforeValidator(_not_a_bool)]
 Number = Annotated[float, BeforeValidator(_not_a_bool)]
 Words = Annotated[str, Field(max_length=4096), AfterValidator(_no_control_character)]
+# Of a shell: lines, quotes, whatever.
+Script = Annotated[str, Field(max_length=16_384), AfterValidator(_no_half_character)]
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")]
+# Of a run of this project's own program, of which one thread computes, and of a command.
+PI_MEMORY_MIB, COMMAND_MEMORY_MIB = 128, 512
+_OF_COMMAND = (
+    "prepare",
+    "divisible",
+    "runs_per_process",
+    "environment",
+    "network",
+    "output_filter",
+    "verify",
+)
 
 
 class Settings(Model):
@@ -69,6 +106,50 @@ class Settings(Model):
         ge=1,
         le=10**13,
         description="Random points that each process draws. Take enough for 10 s or more.",
+    )
+    command: Script = Field(
+        "",
+        description="A command to measure in place of π, run by the `sh` of `benchmark_image`. "
+        "Exit code 0 is done. Empty, with `benchmark_program`: that program.",
+    )
+    program: Words = Field(
+        "",
+        description="A script of yours, at most 64 KiB of text, which the command finds at "
+        "$PI_SPEEDUP_PROGRAM.",
+    )
+    prepare: Script = Field(
+        "",
+        description="A command that runs before each trial in the same container and is not timed, such as "
+        "a compiler.",
+    )
+    divisible: bool = Field(
+        False,
+        description="Whether the Pis share one job: each does the part $PI_SPEEDUP_INDEX, from 0, of "
+        "$PI_SPEEDUP_COUNT. Without it each Pi runs the whole command.",
+    )
+    runs_per_process: Whole = Field(
+        1,
+        ge=1,
+        le=1_000_000,
+        description="How often a process runs the command in a trial. Take enough for 10 s or more.",
+    )
+    environment: Annotated[
+        dict[VariableName, Script], BeforeValidator(_texts), BeforeValidator(lambda value: value or {})
+    ] = Field(
+        {},
+        max_length=100,
+        description="Variables of the command's environment. Not for secrets: the run's files hold them.",
+    )
+    network: bool = Field(False, description="Whether the command may use the network.")
+    output_filter: Script = Field(
+        "",
+        description="A command that gets what the command wrote and writes what of it must be the same on "
+        "all Pis; not timed.",
+    )
+    verify: Script = Field(
+        "",
+        description="A command that gets what the command wrote, and ends with exit code 0 if that is "
+        "right; not timed.",
     )
     processes_per_pi: Literal["all"] | Annotated[Whole, Ge(1), Le(16)] = Field(
         1,
@@ -136,10 +217,23 @@ class Settings(Model):
         description="Architecture of the Pis as Kubernetes names it; a 32-bit Raspberry Pi OS is `arm`.",
     )
     cpu_limit_cores: Number = Field(
-        1.0, ge=0.01, le=1, description="Cores that each process may use. A process has one thread."
+        1.0,
+        ge=0.01,
+        le=256,
+        description="Cores that each process may use. That of π has one thread, and at most 1.",
     )
     memory_limit_mib: Whole = Field(
-        128, ge=16, le=1_048_576, description="Memory that each process may use, in MiB."
+        PI_MEMORY_MIB,
+        ge=16,
+        le=1_048_576,
+        description="Memory that each process may use, in MiB. "
+        f"Of a command {COMMAND_MEMORY_MIB}, if it is not set.",
+    )
+    scratch_mib: Whole = Field(
+        64,
+        ge=1,
+        le=1_048_576,
+        description="Size of a command's /tmp, in MiB. It is in memory, beside that of the processes.",
     )
     timeout_seconds: Whole = Field(
         1800, ge=1, le=604_800, description="Longest time that one trial may take, in seconds."
@@ -213,6 +307,17 @@ class Settings(Model):
         json_schema_extra=LOCAL,
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _memory_of_a_command(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and given.get("command"):
+            return {"memory_limit_mib": COMMAND_MEMORY_MIB, **given}
+        return given
+
+    def container_memory_mib(self, processes: int) -> int:
+        """Return the limit of a container with so many processes: what is in /tmp counts too."""
+        return self.memory_limit_mib * processes + (self.scratch_mib if self.command else 0)
+
     def without_local(self) -> Settings:
         """Return the settings that decide what is measured; those that say where have their defaults."""
         defaults = {name: field.default for name, field in Settings.model_fields.items() if is_local(name)}
@@ -236,10 +341,32 @@ def settings_from(variables: Mapping[str, object]) -> Settings:
             near = difflib.get_close_matches(name, Settings.model_fields, 1)
             hint = f"did you mean {PREFIX}{near[0]}?" if near else "ansible-doc -t role run_plan lists all"
             raise refuse(Code.SETTING_UNKNOWN, f"{PREFIX}{one_line(name, 60)}", "not a setting", hint)
+    if given.get("program") and not given.get("command"):
+        given["command"] = RUN_THE_PROGRAM
     try:
-        return Settings.model_validate(given)
+        settings = Settings.model_validate(given)
     except ValidationError as error:
         raise _setting_problem(error) from None
+    _check_together(settings)
+    return settings
+
+
+def _check_together(settings: Settings) -> None:
+    """Raise ProblemError for a setting that means nothing, or cannot be, beside the others."""
+    if settings.command:
+        if settings.replay_whole:
+            what = "π's points can be drawn again, a command's work cannot"
+            raise refuse(Code.SETTING_NOT_VALID, f"{PREFIX}replay_whole", what, "leave it out")
+        return
+    for name in _OF_COMMAND:
+        if getattr(settings, name) != Settings.model_fields[name].default:
+            what = "there is no command that it belongs to"
+            step = f"set {PREFIX}command or {PREFIX}program too, or leave it out"
+            raise refuse(Code.SETTING_NOT_VALID, f"{PREFIX}{name}", what, step)
+    if settings.cpu_limit_cores > 1:
+        what = f"a process of π has one thread, so {settings.cpu_limit_cores:g} cores are too many"
+        step = f"set it to 1 at most, and {PREFIX}processes_per_pi to how many cores shall work"
+        raise refuse(Code.SETTING_NOT_VALID, f"{PREFIX}cpu_limit_cores", what, step)
 
 
 def allowed(field: FieldInfo) -> str:
@@ -258,6 +385,8 @@ def allowed(field: FieldInfo) -> str:
         kind = "a whole number" if int in kinds else "a number"
         start = f"above {above:,} and at most" if above is not None else f"from {low:,} to"
         words.append(f"{kind} {start} {high:,}")
+    elif dict in kinds:
+        words.append("names, each with a text")
     elif tuple in kinds:
         words.append("a list of texts")
     elif str in kinds:
@@ -313,7 +442,7 @@ def _setting_problem(error: ValidationError) -> ProblemError:
 def default_words(name: str) -> str:
     """Return a setting's default as one would type it."""
     value = Settings.model_fields[name].default
-    if value is None or value in ("", ()):
+    if value is None or value in ("", (), {}):
         return "empty"
     if isinstance(value, tuple):
         return ", ".join(map(str, value))

@@ -62,8 +62,6 @@ class WorkerReport(Model):
     schema_version: Literal[1]
     run_id: RunId
     completion_index: Annotated[int, Field(ge=0, le=10**9)] | None
-    python_version: Annotated[str, StringConstraints(pattern=r"^[0-9][-+.~A-Za-z0-9]{0,31}$")]
-    python_implementation: Annotated[str, StringConstraints(pattern=r"^[-A-Za-z0-9]{1,32}$")]
     machine: Annotated[str, StringConstraints(pattern=r"^[-_A-Za-z0-9]{1,32}$")]
     node: Name
     # On which the worker may run: a cpuset, or taskset, may leave it fewer than the Pi has.

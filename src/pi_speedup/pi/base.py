@@ -130,7 +130,7 @@ def prepare(
     """
     runtime, image = settings.base_runtime, settings.image
     if runtime == "process":
-        words = (*settings.base_command_prefix, settings.base_python, "-c", _IS_PYTHON_3_9)
+        words = (*settings.base_command_prefix, *workload_of(settings).probe(settings))
         found = sections(
             pi,
             shell.run(_clearing(settings, owners) + _step("python", ("timeout", "60", *words)) + _END),
@@ -173,7 +173,7 @@ def clean(shell: Shell, pi: str, settings: Settings, owners: Sequence[str]) -> C
 class BaseDriver:
     """Measures base cases on one Pi; see measure.loop.Driver.
 
-    program: text of the worker. image_ids: as prepare returns them. owner: the uid of our ConfigMap. tell:
+    program: what workers run. image_ids: as prepare returns them. owner: the uid of our ConfigMap. tell:
     gets lines worth showing meanwhile.
     """
 
@@ -190,7 +190,7 @@ class BaseDriver:
         self._shell = shell
         self._pi = pi
         self._plan = plan
-        self._program = program.encode()
+        self._program = program
         self._image_ids = tuple(image_ids)
         self._owner = owner
         self._tell = tell
@@ -235,7 +235,8 @@ class BaseDriver:
         # What may be left of the case before would share the Pi with this one.
         owners = (self._owner,)
         before = _clearing(settings, owners) if self._left else _preamble(owners)
-        outcome = self._shell.run(before + script, self._program)
+        written = workload_of(settings).base_input(case.told, self._program)
+        outcome = self._shell.run(before + script, written.encode())
         ran = read_run(self._pi, outcome)
         self._left = False
         return ran
@@ -347,7 +348,6 @@ def read_run(pi: str, outcome: ShellOutcome) -> Ran:
     return Ran(int(ended[3]), output, _FLOODED.search(after) is not None, max(seconds, 0.001), begun_ns)
 
 
-_IS_PYTHON_3_9 = "import sys; sys.exit(sys.version_info < (3, 9) and 'It is Python ' + sys.version)"
 _END = "section end 0\n"
 _MARK = "PI_SPEEDUP_BASE"
 

@@ -14,7 +14,8 @@ from pi_speedup.model.settings import Settings
 from pi_speedup.pi.shell import Outcome
 from pi_speedup.problem import Problem
 from pi_speedup.text import innermost, one_line
-from pi_speedup.workload import workload_of
+from pi_speedup.workload import Assignment, workload_of
+from pi_speedup.workload.command import COMMAND_SAYS
 
 # The label of all our containers, whoever's. Anybody may set it: whose one is, its owner's uid says.
 LABEL = "app.kubernetes.io/managed-by=pi-speedup"
@@ -31,6 +32,11 @@ TIMED_OUT = 124
 _KILLED = 137
 # 128 + SIGTERM, as the worker answers it.
 _TOLD_TO_STOP = 143
+_WITH_PYTHON = "set benchmark_image to one with Python 3.9 or later"
+_WITH_SHELL = (
+    "give it one: printf 'FROM {image}\\nCOPY --from=busybox:musl /bin/ /bin/\\n' | docker build -t with-sh "
+    "-; then set benchmark_image to that"
+)
 _MORE_HELP = ("See 'docker run --help'", "Run 'docker run --help'")
 
 # What kind of problem it is, a runtime's own words, what they mean and what to do: the first row that matches
@@ -130,10 +136,10 @@ _PULL_WORDS: _Words = (
 )
 _RUN_WORDS: _Words = (
     (
-        Code.IMAGE_WITHOUT_PYTHON,
-        r"executable file .*not found|python3: no such file",
-        "image {image} holds no python3 ({said})",
-        "set benchmark_image to one with Python 3.9 or later",
+        Code.IMAGE_WITHOUT_INTERPRETER,
+        r"executable file .*not found|(python3|sh): no such file",
+        "image {image} holds no {interpreter} ({said})",
+        "{with_interpreter}",
     ),
     (
         Code.IMAGE_FOR_OTHER_PROCESSOR,
@@ -205,6 +211,11 @@ class Case:
         return self.plan.cell(self.slot.cell)
 
     @property
+    def told(self) -> Assignment:
+        """What its worker is told."""
+        return Assignment(self.plan, self.slot, self.attempt, self.plan.settings.timeout_seconds, pi=self.pi)
+
+    @property
     def name(self) -> str:
         """The name of its container, which two namespaces do not share; none of them holds a dot."""
         return f"pi-speedup-{self.plan.settings.namespace}.{self.plan.run_id}-{self.slot.name}.{self.attempt}"
@@ -217,33 +228,36 @@ def command(case: Case) -> tuple[str, ...]:
     not listen. The worker's own deadline ends it where nobody else can: the connection broke, or whoever
     started it was killed. That clock starts after timeout's, so an ordinary timeout is timeout's.
     """
-    plan, settings = case.plan, case.plan.settings
-    arguments = workload_of(settings).arguments(
-        plan, case.slot, case.attempt, deadline_seconds=settings.timeout_seconds, pi=case.pi
-    )
+    settings = case.plan.settings
+    workload = workload_of(settings)
     program = (
-        (*settings.base_command_prefix, settings.base_python)
+        (*settings.base_command_prefix, workload.interpreter(settings))
         if settings.base_runtime == "process"
         else _container(case)
     )
-    return ("timeout", "-k", "10", str(settings.timeout_seconds), *program, "-", *arguments)
+    words = workload.base_words(case.told)
+    return ("timeout", "-k", "10", str(settings.timeout_seconds), *program, *words)
 
 
 def _container(case: Case) -> tuple[str, ...]:
     """Return the command of a container with the pods' limits and rights, in words of docker and podman both.
 
-    No swap either, no health check, and python3 in place of what the image would start. A pod has no limit of
-    processes. The output is read as it comes, so the runtime need not write it to the SD card too.
+    No swap either, no health check, and the interpreter in place of what the image would start. A pod has no
+    limit of processes. The output is read as it comes, so the runtime need not write it to the SD card too.
     """
-    settings, processes = case.plan.settings, case.cell.processes_per_pi
-    memory = settings.memory_limit_mib * processes
+    settings = case.plan.settings
+    memory = settings.container_memory_mib(case.cell.processes_per_pi)
+    network = () if settings.network else ("--network=none",)
+    # Without being told, docker lets nothing in it be executed.
+    scratch = f"--tmpfs=/tmp:rw,exec,nosuid,nodev,mode=1777,size={settings.scratch_mib}m"
     return (
         settings.base_runtime,
         "run",
         "--rm",
         "--interactive",
         "--pull=never",
-        "--network=none",
+        *network,
+        *((scratch,) if settings.command else ()),
         "--read-only",
         "--cap-drop=ALL",
         "--security-opt=no-new-privileges",
@@ -253,7 +267,7 @@ def _container(case: Case) -> tuple[str, ...]:
         f"--memory-swap={memory}m",
         "--log-driver=none",
         "--no-healthcheck",
-        "--entrypoint=python3",
+        f"--entrypoint={workload_of(settings).interpreter(settings)}",
         f"--label={LABEL}",
         f"--label=pi-speedup/run-id={case.plan.run_id}",
         f"--label={NAMESPACE_LABEL}={settings.namespace}",
@@ -441,8 +455,20 @@ def python_problem(asked: Outcome, *, pi: str, settings: Settings) -> Problem:
 
 def run_problem(outcome: Outcome, *, pi: str, settings: Settings, seconds: float) -> Problem:
     """Return why a base case failed that ended with an exit code other than 0 after so many seconds."""
-    names = {"pi": pi, "runtime": settings.base_runtime, "image": settings.image}
+    names = {
+        "pi": pi,
+        "runtime": settings.base_runtime,
+        "image": settings.image,
+        "interpreter": workload_of(settings).interpreter(settings),
+        "with_interpreter": (_WITH_SHELL if settings.command else _WITH_PYTHON).format(image=settings.image),
+    }
     in_container = settings.base_runtime != "process"
+    last = _last_line(outcome)
+    if last.startswith(COMMAND_SAYS):
+        # Its output may hold any words, a runtime's too.
+        code = Code.TIMEOUT if outcome.rc == TIMED_OUT else Code.BASE_FAILED
+        what = last.removeprefix(COMMAND_SAYS)
+        return Problem(code=code, subject=pi, what=what, next_step="read its log in the run's folder")
     known = _common_problem(outcome, _RUNTIME_WORDS + _RUN_WORDS if in_container else (), names)
     if known is not None:
         return known

@@ -31,6 +31,7 @@ def make_plan(
     pis: Sequence[str],
     base_pi: str,
     worker_sha256: str,
+    program_sha256: str = "",
     cores: Mapping[str, int | None],
     fresh_seed: int,
     left_out: Sequence[LeftOut] = (),
@@ -42,7 +43,8 @@ def make_plan(
     ProblemError if the cores are needed and unknown.
     """
     processes = _processes(settings, pis, cores)
-    amount = workload_of(settings).amount(settings)
+    workload = workload_of(settings)
+    amount, divided = workload.amount(settings), workload.is_divided(settings)
     ordered = (base_pi, *(pi for pi in pis if pi != base_pi))
 
     def job(name: str, chosen: Sequence[str], cpu_share: float = 1.0) -> Cell:
@@ -53,6 +55,7 @@ def make_plan(
             processes_per_pi=processes,
             amount_per_process=amount,
             cpu_share=cpu_share,
+            is_divided=divided,
         )
 
     def base(name: str, amount_per_process: int) -> Cell:
@@ -62,10 +65,11 @@ def make_plan(
             pis=(base_pi,),
             processes_per_pi=processes,
             amount_per_process=amount_per_process,
+            is_divided=divided,
         )
 
-    # For one Pi the long base case would be the short one again.
-    has_long = settings.long_rounds > 0 and len(pis) > 1
+    # For one Pi, and where all share one job, the long base case would be the short one again.
+    has_long = settings.long_rounds > 0 and len(pis) > 1 and not divided
     cells = [base(ALONE, amount)]
     if has_long:
         cells.append(base(ALONE_LONG, amount * len(pis)))
@@ -89,6 +93,7 @@ def make_plan(
         base_pi=base_pi,
         left_out=tuple(left_out),
         worker_sha256=worker_sha256,
+        program_sha256=program_sha256,
         order_seed=seed,
         cells=tuple(cells),
         order=_order(
@@ -113,6 +118,7 @@ def made_again(plan: Plan) -> Plan:
         pis=plan.pis,
         base_pi=plan.base_pi,
         worker_sha256=plan.worker_sha256,
+        program_sha256=plan.program_sha256,
         # Where all cores are used, only the plan tells how many there were.
         cores=dict.fromkeys(plan.pis, plan.together.processes_per_pi),
         fresh_seed=plan.order_seed,

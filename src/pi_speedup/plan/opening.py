@@ -15,7 +15,8 @@ from pi_speedup.plan.resume import check_same
 from pi_speedup.problem import refuse
 from pi_speedup.store import PRIVATE, RUN_FILE, RunStore
 from pi_speedup.text import listed, one_line
-from pi_speedup.workload import worker_sha256, workload_of
+from pi_speedup.workload import sha256_of, workload_of
+from pi_speedup.workload.command import read_program
 
 LATEST = "latest"
 # A run's file is named after its Pi, which is a node's name.
@@ -64,7 +65,7 @@ def open_door(
     here: Here,
     *,
     worker: str = "",
-    sha256_of: Callable[[Path], str] = worker_sha256,
+    sha256_of: Callable[[Path], str] = sha256_of,
     check_mode: bool = False,
 ) -> Run:
     """Return what the roles need to know; ProblemError, one line, for the first thing that is wrong.
@@ -150,11 +151,18 @@ def _opened(
     kubeconfig, fetch_from = _kubeconfig(settings.kubeconfig, here, server, folder)
     continues, min_pis, session = False, len(pis), 1
     worker = worker or str(here.project / workload_of(settings).program)
+    program = _program(settings.program, here) if door == "benchmark" else ""
     if door == "benchmark":
         min_pis = _min_pis(settings, pis)
         store = RunStore(folder)
-        sha256 = sha256_of(Path(worker))
-        continues = _continues(store, settings, pis=pis, base_pi=base_pi, worker_sha256=sha256)
+        continues = _continues(
+            store,
+            settings,
+            pis=pis,
+            base_pi=base_pi,
+            worker_sha256=sha256_of(Path(worker)),
+            program_sha256=sha256_of(Path(program)) if program else "",
+        )
         if continues:
             # A plan is sealed with its Pis: none is left out any more, and none comes back.
             of_the_plan = store.plan().pis
@@ -168,6 +176,7 @@ def _opened(
         fetch_from=fetch_from,
         pis=tuple(pis),
         worker=worker,
+        program=program,
         base_pi=base_pi,
         min_pis=min_pis,
         continues=continues,
@@ -175,6 +184,15 @@ def _opened(
         settings=settings,
         addresses={pi: inventory.addresses[pi] for pi in pis if inventory.addresses.get(pi)},
     )
+
+
+def _program(given: str, here: Here) -> str:
+    """Return the path of the user's program, which can be read and run; empty without one."""
+    if not given:
+        return ""
+    path = here.project / (here.home / given[2:] if given.startswith("~/") else given)
+    read_program(path)
+    return str(path)
 
 
 def _pis_and_base(inventory: Inventory) -> tuple[Sequence[str], str]:
@@ -314,7 +332,13 @@ def _kubeconfig(given: str, here: Here, server: str, folder: Path) -> tuple[Path
 
 
 def _continues(
-    store: RunStore, settings: Settings, *, pis: Sequence[str], base_pi: str, worker_sha256: str
+    store: RunStore,
+    settings: Settings,
+    *,
+    pis: Sequence[str],
+    base_pi: str,
+    worker_sha256: str,
+    program_sha256: str,
 ) -> bool:
     """Say whether the run has a plan; ProblemError if it cannot go on, or is complete."""
     if not store.has_plan:
@@ -335,6 +359,7 @@ def _continues(
         pis=[store.pi_of(pi) for pi in pis],
         base_pi=store.pi_of(base_pi),
         worker_sha256=worker_sha256,
+        program_sha256=program_sha256,
     )
     upcoming = next_trial(plan, store.trials(), lambda: None)
     if isinstance(upcoming, Stop) and store.is_reported:

@@ -64,10 +64,10 @@ def spent_seconds(trials: Sequence[Trial]) -> float:
     return sum(trial.spent_seconds for trial in trials)
 
 
-def expected_seconds(plan: Plan, trials: Sequence[Trial] = ()) -> float:
+def expected_seconds(plan: Plan, trials: Sequence[Trial] = ()) -> float | None:
     """Return how long what is left will take: by what the same cell took, else by the rate seen so far.
 
-    Before anything was measured, by the rate of a Raspberry Pi 4.
+    Before anything was measured, by the rate of a Raspberry Pi 4; None where that is not known.
     """
     done = {trial.slot for trial in trials if trial.outcome == "ok"}
     cells = {cell.name: cell for cell in plan.cells}
@@ -75,8 +75,12 @@ def expected_seconds(plan: Plan, trials: Sequence[Trial] = ()) -> float:
     for trial in trials:
         if trial.outcome == "ok":
             spent.setdefault(trial.slot.cell, []).append(trial.spent_seconds)
-    expected = workload_of(plan.settings).expected_per_second * plan.settings.cpu_limit_cores
-    rate = _amount_per_second(cells, trials) or expected
+    rate = _amount_per_second(cells, trials)
+    if rate is None:
+        known = workload_of(plan.settings).expected_per_second
+        if known is None:
+            return None
+        rate = known * plan.settings.cpu_limit_cores
     left = 0.0
     for slot in plan.slots:
         if slot in done:
@@ -88,13 +92,13 @@ def expected_seconds(plan: Plan, trials: Sequence[Trial] = ()) -> float:
 
 
 def _guess(cell: Cell, amount_per_second: float) -> float:
-    computing = cell.amount_per_process / (amount_per_second * cell.cpu_share)
+    computing = cell.amount_per_process / cell.parts / (amount_per_second * cell.cpu_share)
     return computing + _ASSUMED_EXTRA_SECONDS[cell.kind]
 
 
 def _amount_per_second(cells: Mapping[str, Cell], trials: Sequence[Trial]) -> float | None:
     rates = [
-        cells[trial.slot.cell].amount_per_process / process.duration_seconds
+        cells[trial.slot.cell].amount_per_process / cells[trial.slot.cell].parts / process.duration_seconds
         for trial in trials
         if trial.outcome == "ok"
         for worker in trial.workers

@@ -24,7 +24,13 @@ _SYSTEM = {
 
 
 def check_same(
-    plan: Plan, settings: Settings, *, pis: Sequence[str], base_pi: str, worker_sha256: str
+    plan: Plan,
+    settings: Settings,
+    *,
+    pis: Sequence[str],
+    base_pi: str,
+    worker_sha256: str,
+    program_sha256: str = "",
 ) -> None:
     """Raise ProblemError, naming all that differs, unless the plan is that of these settings and Pis.
 
@@ -44,6 +50,8 @@ def check_same(
         words.append(f"{plan.base_pi} worked alone, now {base_pi}")
     if plan.worker_sha256 != worker_sha256:
         words.append(f"{workload_of(plan.settings).program} has changed")
+    if plan.program_sha256 != program_sha256:
+        words.append("benchmark_program has changed")
     if words:
         raise _differs(plan, words, [f"-e {PREFIX}{name}={_shown(then)}" for name, then, _ in changed])
 

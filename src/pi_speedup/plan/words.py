@@ -17,11 +17,14 @@ def plan_lines(plan: Plan) -> tuple[str, ...]:
     rounds = "1 round" if plan.rounds == 1 else f"{plan.rounds} rounds"
     before = "after one warm-up" if plan.settings.warm_up else "with no warm-up"
     width = plan.longest_name
+    seconds = expected_seconds(plan)
     return (
         f"Run {plan.run_id}: {_pis(plan)}, {rounds} {before}, plan {plan.sha256[:12]}",
         *(f"  without {each.pi}: {each.problem.shown.what}" for each in plan.left_out),
         *(f"  {cell.name:<{width}}  {_cell_words(plan, cell)}, {_when(plan, cell)}" for cell in plan.cells),
-        f"  {duration_words(expected_seconds(plan))} on Pis of the Raspberry Pi 4's speed",
+        "  how long it takes, the warm-up will tell"
+        if seconds is None
+        else f"  {duration_words(seconds)} on Pis of the Raspberry Pi 4's speed",
     )
 
 
@@ -35,7 +38,7 @@ def trial_line(plan: Plan, trials: Sequence[Trial], trial: Trial) -> str:
         return f"{head} failed"
     seconds = max((worker.report.seconds for worker in trial.workers if worker.report), default=0.0)
     left = expected_seconds(plan, trials)
-    rest = f", {duration_words(left)} left" if left > 0 else ""
+    rest = f", {duration_words(left)} left" if left else ""
     return f"{head} {seconds:>7.2f} s on {listed(plan.cell(trial.slot.cell).pis, most=3)}{rest}"
 
 
@@ -57,14 +60,17 @@ def _cell_words(plan: Plan, cell: Cell) -> str:
     each: str = Message(
         f"unit.{workload_of(plan.settings).unit(plan.settings)}", count=cell.amount_per_process
     )
-    if cell.processes_per_pi > 1:
+    if cell.parts > 1:
+        each = f"{each} in {cell.parts} parts"
+    elif cell.processes_per_pi > 1:
         each = f"{each} in each of {cell.processes_per_pi} processes"
     if cell.kind == "job":
         share = f", at {cell.cpu_share:g} of the CPU limit" if cell.cpu_share < 1 else ""
-        return f"a Job on {listed(cell.pis)}, {each}{' in each pod' if len(cell.pis) > 1 else ''}{share}"
+        each_pod = " in each pod" if len(cell.pis) > 1 and not cell.is_divided else ""
+        return f"a Job on {listed(cell.pis)}, {each}{each_pod}{share}"
     what = "a process" if plan.settings.base_runtime == "process" else f"{plan.settings.base_runtime}"
-    whose = "as one pod" if cell.name == ALONE else "as all pods together"
-    return f"{what} on {plan.base_pi} alone, {each}, {whose}"
+    whose = ", as one pod" if cell.name == ALONE else ", as all pods together"
+    return f"{what} on {plan.base_pi} alone, {each}{'' if cell.is_divided else whose}"
 
 
 def _when(plan: Plan, cell: Cell) -> str:

@@ -30,7 +30,7 @@ from pi_speedup.model.trial import Trial
 from pi_speedup.report import estimates
 from pi_speedup.report.checks import run_checks
 from pi_speedup.report.csv_table import csv_text
-from pi_speedup.report.evidence import Contents, Evidence, read_contents
+from pi_speedup.report.evidence import Contents, Evidence, Work, read_contents
 from pi_speedup.report.images import digest, short_name
 from pi_speedup.report.metrics import metrics
 from pi_speedup.report.summary import progress
@@ -103,6 +103,7 @@ def build_report(contents: Contents) -> Report:
         plan_sha256=plan.sha256,
         last_trial_sha256=_last_sha256(contents),
         worker_sha256=plan.worker_sha256,
+        program_sha256=plan.program_sha256 or None,
         order_seed=plan.order_seed,
         workload=evidence.workload.name,
         unit=evidence.workload.unit(plan.settings),
@@ -231,11 +232,13 @@ def _software(evidence: Evidence) -> Software:
     workers = [work for _, work in evidence.works]
     return Software(
         images=tuple(sorted({short_name(work.worker.image) for work in workers if work.worker.image})),
-        pythons=tuple(
-            sorted({f"{work.report.python_implementation} {work.report.python_version}" for work in workers})
-        ),
+        pythons=_interpreters(evidence, workers),
         machines=tuple(sorted({work.report.machine for work in workers})),
     )
+
+
+def _interpreters(evidence: Evidence, works: Sequence[Work]) -> tuple[str, ...]:
+    return tuple(sorted({evidence.workload.ran_in(work.report) for work in works} - {""}))
 
 
 def _pods(evidence: Evidence) -> Pods:
@@ -246,9 +249,7 @@ def _pods(evidence: Evidence) -> Pods:
         processes_per_pi=evidence.together.processes_per_pi,
         images=tuple(sorted({short_name(work.worker.image) for work in works if work.worker.image})),
         image_ids=tuple(sorted(f"{kind} {sha256}" for kind, sha256 in digests)),
-        pythons=tuple(
-            sorted({f"{work.report.python_implementation} {work.report.python_version}" for work in works})
-        ),
+        pythons=_interpreters(evidence, works),
         machines=tuple(sorted({work.report.machine for work in works})),
         cpu_limits_cores=tuple(sorted(limits, key=lambda limit: limit or 0.0)),
     )

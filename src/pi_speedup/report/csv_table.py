@@ -85,8 +85,6 @@ _COLUMNS: dict[str, Callable[[_Row], Cell]] = {
     "pulled_seconds": _of_milestones("pulled"),
     "started_seconds": _of_milestones("started"),
     "finished_seconds": _of_milestones("finished"),
-    "python_implementation": _of_report("python_implementation"),
-    "python_version": _of_report("python_version"),
     "machine": _of_report("machine"),
     "celsius_before": _of_look("celsius", 0),
     "celsius_after": _of_look("celsius", 1),

@@ -60,8 +60,11 @@ def comparisons(evidence: Evidence) -> tuple[Comparison, ...]:
     if not evidence.rounds:
         return ()
     found = [_compute(evidence)]
+    if evidence.together.is_divided:
+        found.append(_end_to_end(evidence, evidence.alone))
+        return tuple(found)
     if evidence.alone_long:
-        found.append(_end_to_end(evidence))
+        found.append(_end_to_end(evidence, evidence.alone_long))
     found.append(_end_to_end_share(evidence))
     return tuple(found)
 
@@ -78,8 +81,10 @@ def bracket(evidence: Evidence) -> Bracket:
 
 def ledger(evidence: Evidence) -> Ledger:
     """Return what efficiency multiplies out to in each round and in the geometric mean of the rounds."""
+    # Of what one Pi did alone, what each does where all share it.
+    share = evidence.times_the_work(evidence.together) / evidence.pis
     rounds = [
-        RoundFactors(round=job.round, factors=_factors(job, evidence.at(ALONE, job.round).seconds))
+        RoundFactors(round=job.round, factors=_factors(job, share * evidence.at(ALONE, job.round).seconds))
         for job in evidence.jobs
     ]
 
@@ -122,7 +127,7 @@ def sweep(evidence: Evidence) -> Sweep | None:
     cells = sorted((len(cell.pis), cell.name) for cell in evidence.plan.sweep if evidence.of(cell.name))
     if len(cells) < 2:
         return None
-    pairs = {count: sweep_pairs(evidence, name, count) for count, name in cells}
+    pairs = {count: sweep_pairs(evidence, name) for count, name in cells}
     refused = no_interval_because(evidence)
     quantile = None if refused else quantile_of(evidence.plan)
     noise = evidence.pod_noise
@@ -145,7 +150,7 @@ def pi_figures(evidence: Evidence) -> tuple[PiFigures, ...]:
     if not known:
         return ()
     middle = formulas.geometric_mean([formulas.geometric_mean(values) for values in known.values()])
-    amount = evidence.together.amount // evidence.pis
+    amount = evidence.together.amount / evidence.pis
     found = []
     for pi, values in known.items():
         node, times = evidence.node(pi), spread(values)
@@ -261,22 +266,25 @@ def _compute(evidence: Evidence) -> Comparison:
     of_clocks = None if whole is None or statistical is None else whole - statistical
     return Comparison(
         name="compute",
-        definition=Message("definition.compute", units=evidence.units),
+        definition=Message(
+            "definition.compute_divided" if evidence.together.is_divided else "definition.compute",
+            units=evidence.units,
+        ),
         one_pi=_side(evidence.alone, [base.seconds for base in evidence.alone]),
         all_pis=_side(evidence.jobs, [job.seconds for job in evidence.jobs]),
         speedup=estimate,
         efficiency=mapped(estimate, lambda value: formulas.efficiency(value, pis)),
         karp_flatt=mapped(estimate, lambda value: formulas.karp_flatt(value, pis)) if pis > 1 else None,
         noise_floor=formulas.karp_flatt_floor(noise[0], pis) if noise and pis > 1 else None,
-        rounds=tuple(_round(pair, pis) for pair in pairs),
+        rounds=tuple(_round(pair, evidence.times_the_work(evidence.together)) for pair in pairs),
         no_interval=refused,
         half_width_percent=whole,
         clock_percent=of_clocks if evidence.clocks.corrected or pis == 1 else None,
     )
 
 
-def _end_to_end(evidence: Evidence) -> Comparison:
-    base, pis = evidence.alone_long, evidence.pis
+def _end_to_end(evidence: Evidence, base: Sequence[Measurement]) -> Comparison:
+    pis = evidence.pis
     pairs = wall_pairs(evidence, base)
     refused = no_interval_because(evidence)
     if refused is None and len(pairs) < LEAST_ROUNDS:
@@ -285,7 +293,10 @@ def _end_to_end(evidence: Evidence) -> Comparison:
     estimate = ratio_estimate(pairs, None if refused else quantile_of(evidence.plan))
     return Comparison(
         name="end_to_end",
-        definition=Message("definition.end_to_end", units=evidence.units),
+        definition=Message(
+            "definition.end_to_end_divided" if evidence.together.is_divided else "definition.end_to_end",
+            units=evidence.units,
+        ),
         one_pi=_side(base, [pair.above for pair in pairs]),
         all_pis=_side(evidence.jobs, [pair.below for pair in pairs]),
         speedup=estimate,
@@ -331,9 +342,10 @@ def _side(trials: Sequence[Measurement], seconds: Sequence[float]) -> Side:
     )
 
 
-def _round(pair: Pair, pis: int = 1) -> RoundFigure:
+def _round(pair: Pair, times_the_work: float = 1) -> RoundFigure:
+    one_pi_seconds = pair.above / times_the_work
     return RoundFigure(
-        round=pair.round, one_pi_seconds=pair.above / pis, all_pis_seconds=pair.below, value=pair.ratio
+        round=pair.round, one_pi_seconds=one_pi_seconds, all_pis_seconds=pair.below, value=pair.ratio
     )
 
 

@@ -153,6 +153,10 @@ class Evidence:
         """Say whether a cell was measured in a counted round."""
         return (cell, number) in self._by_place
 
+    def times_the_work(self, cell: Cell) -> float:
+        """Return how often the work of one Pi alone is in that of a cell: N, or 1 where all share it."""
+        return cell.amount / self.cells[ALONE].amount
+
     @cached_property
     def alone(self) -> tuple[Measurement, ...]:
         """One Pi with one pod's work, once a round."""

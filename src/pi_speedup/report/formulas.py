@@ -27,8 +27,11 @@ class LossFactors:
         return self.alone_against_together * self.balance * self.starting_together
 
 
-def seconds_for_all(one_pi_seconds: float, pis: int) -> float:
-    """Return N T1(n): the time that one Pi needs for the work of all. Over T_N it is the scaled speedup.
+def seconds_for_all(one_pi_seconds: float, times_the_work: float) -> float:
+    """Return the time that one Pi needs for the work of all: N T1(n) where each of N Pis does as much.
+
+    Over T_N it is the scaled speedup then. Where all share the work that one Pi did, `times_the_work` is 1,
+    and over T_N it is the speedup of Amdahl 1967.
 
     Source: Gustafson 1988, CACM 31(5), 532-533: the work grows with the processors, and the speedup is the
     time that one of them would need for all of it over the time that all needed.
@@ -36,7 +39,7 @@ def seconds_for_all(one_pi_seconds: float, pis: int) -> float:
     T1(N n) of the rounds that measured it; true of a loop without memory of its own, not of a whole command
     that starts a container.
     """
-    return pis * _positive(one_pi_seconds)
+    return times_the_work * _positive(one_pi_seconds)
 
 
 def speedup(one_pi_seconds: float, all_pis_seconds: float) -> float:

@@ -42,15 +42,16 @@ def quantile_of(plan: Plan) -> float:
 
 def compute_pairs(evidence: Evidence) -> tuple[Pair, ...]:
     """Return N T1(n) and T_N of each round."""
-    return sweep_pairs(evidence, evidence.together.name, evidence.pis)
+    return sweep_pairs(evidence, evidence.together.name)
 
 
-def sweep_pairs(evidence: Evidence, cell: str, pis: int) -> tuple[Pair, ...]:
-    """Return k T1(n) and T_k of each round, T_k with the bounds that the clocks leave it."""
+def sweep_pairs(evidence: Evidence, cell: str) -> tuple[Pair, ...]:
+    """Return one Pi's time for the work of k, and T_k of each round with the bounds that the clocks leave."""
+    times = evidence.times_the_work(evidence.cells[cell])
     return tuple(
         Pair(
             round=job.round,
-            above=seconds_for_all(evidence.at(ALONE, job.round).seconds, pis),
+            above=seconds_for_all(evidence.at(ALONE, job.round).seconds, times),
             below=job.seconds,
             least=job.makespan.least_ns / 1e9,
             most=job.makespan.most_ns / 1e9,
@@ -151,7 +152,8 @@ def long_to_short_base(evidence: Evidence) -> Difference | float | None:
     short one.
     """
     long = [math.log(base.seconds) for base in evidence.alone_long]
-    short = [math.log(seconds_for_all(base.seconds, evidence.pis)) for base in evidence.alone]
+    times = evidence.times_the_work(evidence.together)
+    short = [math.log(seconds_for_all(base.seconds, times)) for base in evidence.alone]
     if not long:
         return None
     if len(short) < 3:

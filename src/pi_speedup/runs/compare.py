@@ -30,6 +30,8 @@ from pi_speedup.text import one_line
 LEVEL = 0.95
 # What else may explain a change: settings that don't decide what is computed.
 _FURTHER_SETTINGS = ("label", "rest_seconds", "sweep", "base_runtime")
+# What makes a command another one.
+_OF_COMMAND = ("command", "prepare", "divisible", "environment", "network", "scratch_mib")
 # The second while nobody knows how far sessions scatter (docs/simulations.md).
 _MARGIN_PERCENT, _MARGIN_PERCENT_UNKNOWN = 2.0, 3.0
 
@@ -204,6 +206,9 @@ def _differences(a: Report, b: Report) -> Iterator[tuple[DifferenceName, Message
             yield name, Message(f"unlike.{key}", a=_shown(of_a), b=_shown(of_b), units=units)
 
     yield from unless_equal("workload", "workload", a.workload, b.workload)
+    for each in _OF_COMMAND:
+        yield from unless_equal("command", "command", setting(a, each), setting(b, each))
+    yield from unless_equal("command", "program", a.program_sha256, b.program_sha256)
     yield from unless_equal("amount", "amount", a.amount_per_process, b.amount_per_process)
     yield from unless_equal("pis", "pis", len(a.pis), len(b.pis))
     if a.pods is not None and b.pods is not None:

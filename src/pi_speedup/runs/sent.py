@@ -31,14 +31,14 @@ def misfit(report: Report) -> str | None:
 
 
 def _fits(found: Comparison) -> bool:
-    pis = len(found.all_pis.pis) if found.name == "compute" else 1
-    one = [pis * each.one_pi_seconds for each in found.rounds]
+    times = found.all_pis.amount / found.one_pi.amount if found.name == "compute" else 1
+    one = [times * each.one_pi_seconds for each in found.rounds]
     together = [each.all_pis_seconds for each in found.rounds]
     values = [above / below for above, below in zip(one, together, strict=True)]
     estimate = found.speedup or found.efficiency
     pairs = [
         *zip(values, (each.value for each in found.rounds), strict=True),
-        (geometric_mean(one), pis * found.one_pi.seconds.geometric_mean),
+        (geometric_mean(one), times * found.one_pi.seconds.geometric_mean),
         (geometric_mean(together), found.all_pis.seconds.geometric_mean),
         (geometric_mean(values), estimate.value),
         (min(values), estimate.minimum),

@@ -7,20 +7,21 @@ from pathlib import Path
 from typing import Final
 
 from pi_speedup.model.settings import Settings
+from pi_speedup.workload.command import Command
 from pi_speedup.workload.pi import Pi
-from pi_speedup.workload.workload import Workload
+from pi_speedup.workload.workload import Assignment, Workload
 
-__all__ = ["Workload", "worker_sha256", "workload_of"]
+__all__ = ["Assignment", "Workload", "sha256_of", "workload_of"]
 
-# By the setting `engine`.
-_WORKLOADS: Final[dict[str, Workload]] = {"seed": Pi()}
+_PI: Final = Pi()
+_COMMAND: Final = Command()
 
 
-def worker_sha256(worker: Path) -> str:
-    """Return what tells a plan's worker from another version of it."""
-    return hashlib.sha256(worker.read_bytes()).hexdigest()
+def sha256_of(program: Path) -> str:
+    """Return what tells a program from another version of it."""
+    return hashlib.sha256(program.read_bytes()).hexdigest()
 
 
 def workload_of(settings: Settings) -> Workload:
     """Return what a run of these settings measures."""
-    return _WORKLOADS[settings.engine]
+    return _COMMAND if settings.command else _PI

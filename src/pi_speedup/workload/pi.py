@@ -13,10 +13,12 @@ from pi_speedup.model.base import Count, field_problem
 from pi_speedup.model.plan import Plan, Slot
 from pi_speedup.model.settings import Settings
 from pi_speedup.model.worker import MOST_PROCESSES, Process, WorkerReport
-from pi_speedup.workload.workload import Workload
+from pi_speedup.workload.workload import Assignment, Workload
 
 # The worker's own: it counts its first points in so many groups of so many points, or of fewer.
 STRETCH_GROUPS, STRETCH_GROUP_SAMPLES = 4, 250
+
+_IS_PYTHON_3_9 = "import sys; sys.exit(sys.version_info < (3, 9) and 'It is Python ' + sys.version)"
 
 Stream = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][-.A-Za-z0-9]{0,99}$")]
 
@@ -63,6 +65,8 @@ class PiReport(WorkerReport):
 
     stream: Stream
     engine: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-_a-z0-9]{0,30}[a-z0-9])?$")]
+    python_version: Annotated[str, StringConstraints(pattern=r"^[0-9][-+.~A-Za-z0-9]{0,31}$")]
+    python_implementation: Annotated[str, StringConstraints(pattern=r"^[-A-Za-z0-9]{1,32}$")]
     processes: Annotated[tuple[PiProcess, ...], Field(min_length=1, max_length=MOST_PROCESSES)]
 
     @property
@@ -91,13 +95,27 @@ def streams_of(slot: Slot, attempt: int, index: int | None, processes: int) -> t
     return tuple(f"{stream_of(slot, attempt)}.{index or 0}.{number}" for number in range(processes))
 
 
+def _arguments(told: Assignment) -> tuple[str, ...]:
+    values = {
+        "run-id": told.plan.run_id,
+        "stream": stream_of(told.slot, told.attempt),
+        "samples": told.cell.amount_per_process,
+        "processes": told.cell.processes_per_pi,
+        "engine": told.plan.settings.engine,
+        "node": told.pi,
+        "termination-log": told.termination_log,
+        "deadline-seconds": told.deadline_seconds,
+    }
+    return tuple(f"--{name}={value}" for name, value in values.items() if value is not None)
+
+
 class Pi(Workload):
     """See Workload."""
 
     name: ClassVar[str] = "pi"
     program: ClassVar[str] = "files/pi_worker.py"
     amount_setting: ClassVar[str] = "benchmark_samples_per_process"
-    expected_per_second: ClassVar[float] = 1_000_000.0
+    expected_per_second: ClassVar[float | None] = 1_000_000.0
 
     def unit(self, settings: Settings) -> Unit:
         """Count points."""
@@ -107,29 +125,25 @@ class Pi(Workload):
         """Return the points of a process."""
         return settings.samples_per_process
 
-    def arguments(
-        self,
-        plan: Plan,
-        slot: Slot,
-        attempt: int,
-        *,
-        deadline_seconds: int,
-        pi: str | None = None,
-        termination_log: str | None = None,
-    ) -> tuple[str, ...]:
-        """Return the worker's command line."""
-        cell = plan.cell(slot.cell)
-        values = {
-            "run-id": plan.run_id,
-            "stream": stream_of(slot, attempt),
-            "samples": cell.amount_per_process,
-            "processes": cell.processes_per_pi,
-            "engine": plan.settings.engine,
-            "node": pi,
-            "termination-log": termination_log,
-            "deadline-seconds": deadline_seconds,
-        }
-        return tuple(f"--{name}={value}" for name, value in values.items() if value is not None)
+    def interpreter(self, settings: Settings) -> str:
+        """Return Python's name."""
+        return settings.base_python if settings.base_runtime == "process" else "python3"
+
+    def probe(self, settings: Settings) -> tuple[str, ...]:
+        """Return what asks a Python for its version."""
+        return (self.interpreter(settings), "-c", _IS_PYTHON_3_9)
+
+    def pod_words(self, told: Assignment, text: str) -> tuple[str, ...]:
+        """Give the program as an argument."""
+        return ("python3", "-c", text, *_arguments(told))
+
+    def base_words(self, told: Assignment) -> tuple[str, ...]:
+        """Let Python read the program."""
+        return ("-", *_arguments(told))
+
+    def base_input(self, told: Assignment, text: str) -> str:
+        """Return the program."""
+        return text
 
     def own(self, report: WorkerReport, where: str) -> PiReport:
         """Read streams, seeds and counts too."""
@@ -139,6 +153,11 @@ class Pi(Workload):
             return PiReport.model_validate_json(report.model_dump_json())
         except ValidationError as error:
             raise field_problem(Code.RESULT_DAMAGED, where, error) from None
+
+    def ran_in(self, report: WorkerReport) -> str:
+        """Return which Python."""
+        told = cast("PiReport", report)
+        return f"{told.python_implementation} {told.python_version}"
 
     def decided(
         self, report: WorkerReport, plan: Plan, slot: Slot, attempt: int

@@ -4,13 +4,35 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import ClassVar
 
 from pi_speedup.catalogue import Unit
-from pi_speedup.model.plan import Plan, Slot
+from pi_speedup.model.plan import Cell, Plan, Slot
 from pi_speedup.model.settings import Settings
 from pi_speedup.model.worker import WorkerReport, parse_worker_json, parse_worker_output
 from pi_speedup.text import one_line
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What the workers of one trial are told.
+
+    deadline_seconds: when they end themselves, whoever else is there. pi: the name of the one that works
+    alone; None in pods, whose environment tells. termination_log: a file in which a pod puts its result too.
+    """
+
+    plan: Plan
+    slot: Slot
+    attempt: int
+    deadline_seconds: int
+    pi: str | None = None
+    termination_log: str | None = None
+
+    @property
+    def cell(self) -> Cell:
+        """Its cell."""
+        return self.plan.cell(self.slot.cell)
 
 
 class Workload(ABC):
@@ -18,13 +40,13 @@ class Workload(ABC):
 
     `program`: its file, below the project's folder. `amount_setting`: the setting that says how much a
     process does. `expected_per_second`: how much one core of a Raspberry Pi 4 does, before anything was
-    measured.
+    measured; None where nobody knows.
     """
 
     name: ClassVar[str]
     program: ClassVar[str]
     amount_setting: ClassVar[str]
-    expected_per_second: ClassVar[float]
+    expected_per_second: ClassVar[float | None]
 
     @abstractmethod
     def unit(self, settings: Settings) -> Unit:
@@ -34,22 +56,33 @@ class Workload(ABC):
     def amount(self, settings: Settings) -> int:
         """Return how much of it a process does in a cell that is not `alone-long`."""
 
-    @abstractmethod
-    def arguments(
-        self,
-        plan: Plan,
-        slot: Slot,
-        attempt: int,
-        *,
-        deadline_seconds: int,
-        pi: str | None = None,
-        termination_log: str | None = None,
-    ) -> tuple[str, ...]:
-        """Return the words behind the program for each worker of a trial.
+    def is_divided(self, settings: Settings) -> bool:
+        """Say whether the processes of a trial share one whole job, or each does one by itself."""
+        return False
 
-        deadline_seconds: when it ends itself, whoever else is there. pi: its name; None where the environment
-        tells. termination_log: a file in which it puts its result too.
-        """
+    def text(self, worker: str, program: str) -> str:
+        """Return what workers run: the text of the workload's file, with the user's own program if any."""
+        return worker
+
+    @abstractmethod
+    def interpreter(self, settings: Settings) -> str:
+        """Return what an image, or a Pi where there is no container, must have to run that."""
+
+    @abstractmethod
+    def probe(self, settings: Settings) -> tuple[str, ...]:
+        """Return the words that end with 0 where a Pi without a container has the interpreter."""
+
+    @abstractmethod
+    def pod_words(self, told: Assignment, text: str) -> tuple[str, ...]:
+        """Return a pod's command line: three words, then arguments."""
+
+    @abstractmethod
+    def base_words(self, told: Assignment) -> tuple[str, ...]:
+        """Return the words behind the interpreter on the Pi that works alone, where `base_input` is read."""
+
+    @abstractmethod
+    def base_input(self, told: Assignment, text: str) -> str:
+        """Return what is written to the standard input of that interpreter."""
 
     def own(self, report: WorkerReport, where: str) -> WorkerReport:
         """Return a report with what only its workers say; ProblemError, naming `where`, if that is wrong."""
@@ -60,6 +93,10 @@ class Workload(ABC):
     ) -> Iterable[tuple[str, object, object]]:
         """Give what a trial decides of this workload's reports: its name, what was found, what is wanted."""
         return ()
+
+    def ran_in(self, report: WorkerReport) -> str:
+        """Return which interpreter a worker had; empty where it does not tell."""
+        return ""
 
     def read(self, output: str | bytes, where: str) -> WorkerReport:
         """Return the report in all that a worker wrote; ProblemError, naming `where`, if it isn't whole."""

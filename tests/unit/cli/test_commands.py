@@ -306,7 +306,7 @@ MISUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "a margin of nothing": (("compare", "a", "b", "--margin", "nan"), "'nan' is not a number from 0 to 100"),
     "an unknown difference": (
         ("compare", "a", "b", "--despite", "python,colour"),
-        "'colour' is not one of workload, amount",
+        "'colour' is not one of workload, command, amount",
     ),
     "a user name of no kind": (("inventory", "--user", "{{ x }}"), "'{{ x }}' is not a valid user name"),
 }

@@ -92,7 +92,7 @@ HOPELESS = [
         0,
         "pod 0 on pi-1: exit code 128, StartError: OCI runtime create failed: runc create failed",
         "image",
-        Code.IMAGE_WITHOUT_PYTHON,
+        Code.IMAGE_WITHOUT_INTERPRETER,
     ),
     (
         "unschedulable",

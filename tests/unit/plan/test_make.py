@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import pytest
@@ -134,7 +135,7 @@ def test_the_seal_is_of_the_file_and_changes_with_anything_in_it() -> None:
 
 
 def test_the_default_on_three_raspberry_pi_4_stays_below_six_minutes() -> None:
-    assert expected_seconds(plan()) < 360
+    assert (expected_seconds(plan()) or math.inf) < 360
 
 
 def test_the_plan_is_shown_with_cells_rounds_and_time() -> None:

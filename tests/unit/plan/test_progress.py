@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pi_speedup.model.plan import Plan
 from pi_speedup.model.trial import Trial
 from pi_speedup.plan.progress import Next, Stop, complete_rounds, expected_seconds, next_trial
 from tests.unit.plan.factory import first_rounds, plan, trial
@@ -68,9 +69,15 @@ def test_what_is_left_is_told_from_what_was_measured() -> None:
     assert expected_seconds(made, [trial(made, slot) for slot in made.slots]) == 0
 
 
+def seconds_left(plan: Plan) -> float:
+    seconds = expected_seconds(plan)
+    assert seconds is not None
+    return seconds
+
+
 def test_before_anything_was_measured_a_limit_makes_it_longer() -> None:
     half, whole = (
-        expected_seconds(plan(rounds=1, long_rounds=0, samples_per_process=10_000_000, cpu_limit_cores=limit))
+        seconds_left(plan(rounds=1, long_rounds=0, samples_per_process=10_000_000, cpu_limit_cores=limit))
         for limit in (0.5, 1.0)
     )
     # Two trials of the warm-up and two of the round, of 10 s each at a whole core.

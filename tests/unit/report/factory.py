@@ -23,6 +23,7 @@ from pi_speedup.problem import Problem
 from pi_speedup.report.evidence import Contents
 from pi_speedup.report.workload.pi import seed_of, stretch_of
 from pi_speedup.store import RunStore
+from pi_speedup.workload.command import first_part
 from pi_speedup.workload.pi import STRETCH_GROUP_SAMPLES, STRETCH_GROUPS
 
 RUN = "20261124-071530-3fa2"
@@ -152,13 +153,16 @@ def trials(
     found: list[Trial] = []
     slots = [slot for slot in of.slots if rounds is None or slot.round <= rounds]
     of_round: dict[int, float] = {}
+    # A command takes 10 s.
+    rate = 0.1 if of.settings.command else RATE
     drawn = noise if callable(noise) else lognormal(noise)
     for place, slot in enumerate(slots):
         together = of_round.setdefault(slot.round, math.exp(shared * chance.gauss(0, 1)))
         speed = together * (1 + drift * place / len(of.slots))
         if of_trial is not None:
             speed *= of_trial(chance)
-        draft = _draft(cells[slot.cell], slot, now, place + 1, chance, drawn, jitter, speed, clocks or {})
+        cell, number = cells[slot.cell], place + 1
+        draft = _draft(cell, slot, now, number, chance, drawn, jitter, speed, clocks or {}, rate)
         if defect is not None:
             defect(draft)
         follows = found[-1].sha256 if found else seal
@@ -293,9 +297,10 @@ def _draft(
     jitter: float,
     speed: float,
     clocks: Mapping[str, float],
+    rate: float,
 ) -> Draft:
     def seconds() -> float:
-        return cell.amount_per_process / RATE / cell.cpu_share * speed * noise(chance)
+        return cell.amount_per_process / rate / cell.parts / cell.cpu_share * speed * noise(chance)
 
     job = cell.kind == "job"
     workers = [
@@ -345,12 +350,44 @@ def _trial(of: Plan, seal: str, draft: Draft, chance: random.Random) -> Trial:
     )
 
 
+def _of_pi(draft: Draft, index: int) -> dict[str, Any]:
+    return {
+        "stream": f"{draft.slot.name}.{draft.attempt}.{index}",
+        "engine": "seed",
+        "python_version": "3.9.25",
+        "python_implementation": "CPython",
+    }
+
+
+def _of_command(of: Plan, draft: Draft, worker: WorkerDraft) -> dict[str, Any]:
+    return {
+        "trial": f"{draft.slot.name}.{draft.attempt}",
+        "clock": "date",
+        "first_part": first_part(of, draft.slot, worker.pi) or 0,
+        "parts": draft.cell.parts,
+        "runs": draft.cell.amount_per_process,
+        "peak_memory_bytes": 50 * 2**20,
+        "throttled_seconds": 0.0,
+        "verified": bool(of.settings.verify),
+    }
+
+
 def _worker(of: Plan, draft: Draft, worker: WorkerDraft, chance: random.Random) -> Worker:
     index = worker.index or 0
+    command = bool(of.settings.command)
     start_ns = draft.started_ns + round((worker.start + worker.clock_offset) * 1e9)
     end_ns = start_ns + round((worker.seconds + worker.clock_step) * 1e9)
-    processes = []
+    processes: list[dict[str, Any]] = []
     for number in range(draft.cell.processes_per_pi):
+        times = {
+            "start_epoch_ns": start_ns,
+            "end_epoch_ns": end_ns,
+            "duration_seconds": worker.seconds,
+            "cpu_seconds": worker.cpu_share * worker.seconds,
+        }
+        if command:
+            processes.append({**times, "output_bytes": 7, "output_sha256": "5e" * 16, **worker.process})
+            continue
         samples = draft.cell.amount_per_process
         stream = f"{draft.slot.name}.{draft.attempt}.{index}.{number}"
         seed = seed_of(of.run_id, stream)
@@ -363,10 +400,7 @@ def _worker(of: Plan, draft: Draft, worker: WorkerDraft, chance: random.Random) 
                 "samples": samples,
                 "inside": sum(stretch) + min(rest, max(0, round(inside))),
                 "stretch": stretch,
-                "start_epoch_ns": start_ns,
-                "end_epoch_ns": end_ns,
-                "duration_seconds": worker.seconds,
-                "cpu_seconds": worker.cpu_share * worker.seconds,
+                **times,
                 **worker.process,
             }
         )
@@ -391,11 +425,8 @@ def _worker(of: Plan, draft: Draft, worker: WorkerDraft, chance: random.Random) 
                 {
                     "schema_version": 1,
                     "run_id": of.run_id,
-                    "stream": f"{draft.slot.name}.{draft.attempt}.{index}",
                     "completion_index": worker.index,
-                    "engine": "seed",
-                    "python_version": "3.9.25",
-                    "python_implementation": "CPython",
+                    **(_of_command(of, draft, worker) if command else _of_pi(draft, index)),
                     "machine": "aarch64",
                     "node": worker.pi,
                     "celsius": (None, None),

@@ -198,8 +198,10 @@ def test_pi_has_no_error_where_two_processes_drew_the_same_points() -> None:
 
 def test_the_checks_of_pi_are_made_of_no_other_program(monkeypatch: pytest.MonkeyPatch) -> None:
     evidence = Evidence(factory.contents(factory.plan(rounds=2)))
-    own = {entry.code for entry in CHECKS if entry.workload}
-    assert own == {"counts", "streams", "replay", "duplicate_streams"}
+    own = {entry.code for entry in CHECKS if entry.workload == "pi"}
+    assert own == {
+        *("counts", "streams", "replay", "python_differs", "duplicate_streams", "starved", "over_budget"),
+    }
     assert own <= {check.code for check in run_checks(evidence)}
     monkeypatch.setattr(Pi, "name", "another")
     assert not own & {check.code for check in run_checks(evidence)}

@@ -10,6 +10,7 @@ import yaml
 from pi_speedup.kube.access.client import Json
 from pi_speedup.kube.owned.owned import (
     APP,
+    NETWORK_LABEL,
     RUN_ID_LABEL,
     TRIAL_LABEL,
     Place,
@@ -17,7 +18,7 @@ from pi_speedup.kube.owned.owned import (
     owner_reference,
 )
 from pi_speedup.model.plan import Plan, Slot
-from pi_speedup.workload import workload_of
+from pi_speedup.workload import Assignment, workload_of
 
 # Kubernetes ends the Job, and takes its pods' logs, only after our own deadline and collection.
 DEADLINE_MARGIN_SECONDS = 60
@@ -58,7 +59,7 @@ def job_manifest(
     program: str,
     follows_sha256: str,
 ) -> Json:
-    """Return the Job of one trial; `program` is the worker's text, `owner_uid` our ConfigMap's.
+    """Return the Job of one trial; `program` is what workers run, `owner_uid` our ConfigMap's uid.
 
     `follows_sha256`: of the trial that was measured before it, of the plan for the first.
     """
@@ -67,24 +68,29 @@ def job_manifest(
     millicores = round(cell.cpu_limit_cores(settings) * 1000)
     deadline_seconds = settings.timeout_seconds + DEADLINE_MARGIN_SECONDS
     # With a deadline of its own: on a Pi that the cluster has lost nobody else would end it.
-    arguments = workload_of(settings).arguments(
-        plan, slot, attempt, deadline_seconds=deadline_seconds, termination_log=TERMINATION_LOG
-    )
+    told = Assignment(plan, slot, attempt, deadline_seconds, termination_log=TERMINATION_LOG)
+    words = [unexpanded(word) for word in workload_of(settings).pod_words(told, program)]
     return render(
         template,
         name=job_name(plan, slot, attempt),
         namespace=place.namespace,
-        labels={**labels(), RUN_ID_LABEL: plan.run_id, TRIAL_LABEL: slot.attempt(attempt)},
+        labels={
+            **labels(),
+            RUN_ID_LABEL: plan.run_id,
+            TRIAL_LABEL: slot.attempt(attempt),
+            **({NETWORK_LABEL: "allowed"} if settings.network else {}),
+        },
         annotations={PLAN_ANNOTATION: plan.sha256, FOLLOWS_ANNOTATION: follows_sha256},
         owner=owner_reference(place, owner_uid),
         pis=cell.pis,
         architecture=settings.architecture,
         image=settings.image,
-        program=unexpanded(program),
-        arguments=[unexpanded(word) for word in arguments],
+        command=words[:3],
+        arguments=words[3:],
         cpu_limit=f"{millicores}m",
         cpu_request=f"{millicores if cell.processes_per_pi == 1 else millicores // 2}m",
-        memory_limit=f"{settings.memory_limit_mib * cell.processes_per_pi}Mi",
+        memory_limit=f"{settings.container_memory_mib(cell.processes_per_pi)}Mi",
+        scratch=f"{settings.scratch_mib}Mi" if settings.command else None,
         deadline_seconds=deadline_seconds,
         ttl_seconds=settings.ttl_seconds,
     )

@@ -125,7 +125,10 @@ MEANINGS: Mapping[str, tuple[Code, str]] = {
     # A pod that failed.
     "OOMKilled": (Code.OUT_OF_MEMORY, _MORE_MEMORY),
     "Killed": (Code.OUT_OF_MEMORY, f"{_MORE_MEMORY}, or see what else stopped it on that Pi"),
-    "StartError": (Code.IMAGE_WITHOUT_PYTHON, "see that the image holds python3 for this kind of Pi"),
+    "StartError": (
+        Code.IMAGE_WITHOUT_INTERPRETER,
+        "see that the image holds python3 (for a command: sh) for this kind of Pi",
+    ),
     "Evicted": _EVICTED,
     "OutOfcpu": _EVICTED,
     "OutOfmemory": _EVICTED,

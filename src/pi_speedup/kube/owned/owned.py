@@ -22,6 +22,8 @@ APP = "pi-speedup"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 RUN_ID_LABEL = "pi-speedup/run-id"
 TRIAL_LABEL = "pi-speedup/trial"
+# Of pods that our NetworkPolicy leaves alone.
+NETWORK_LABEL = "pi-speedup/network"
 # The ConfigMap that owns all else of ours; one a namespace.
 OWNER_NAME = "pi-speedup-owner"
 POLICY_NAME = "pi-speedup-pods"

@@ -103,20 +103,6 @@ def image_differs(evidence: Evidence) -> Finding:
     return unknown(Message("check.image_differs.unknown", name=name, told=told))
 
 
-@check("python_differs")
-def python_differs(evidence: Evidence) -> Finding:
-    """Compare implementation and version; another patch release is hardly faster or slower."""
-    owners = who_had_what(evidence.works, _python)
-    if len(owners) == 1:
-        return passed(Message("check.these", values=list(owners)))
-    same_line = len({re.sub(r"(\d+\.\d+).*", r"\1", python) for python in owners}) == 1
-    return flagged(
-        differences(owners),
-        Message("check.python_differs.possible"),
-        "doubtful" if same_line else "invalid",
-    )
-
-
 @check("machine_differs")
 def machine_differs(evidence: Evidence) -> Finding:
     """Compare what the workers' systems call the machine."""
@@ -173,7 +159,7 @@ def rounds_alike(evidence: Evidence) -> Finding:
     seen: dict[tuple[Message, str], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for m, work in evidence.works:
         who = side_of(m, work)
-        seen[who, "python"][_python(work)].append(m.round)
+        seen[who, "python"][evidence.workload.ran_in(work.report)].append(m.round)
         seen[who, "machine"][work.report.machine].append(m.round)
         seen[who, "limit"][
             Message("check.rounds_alike.no_limit")
@@ -301,10 +287,6 @@ def _value(state: HostState, what: str) -> str:
         return "+".join(state.governors)
     # A revision of a board is the same model to most people, and often as fast.
     return re.sub(r" Rev \S+$", "", state.model or "")
-
-
-def _python(work: Work) -> str:
-    return f"{work.report.python_implementation} {work.report.python_version}"
 
 
 def _limit(work: Work) -> Message:

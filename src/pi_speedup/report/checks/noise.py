@@ -192,6 +192,8 @@ def slow_base(evidence: Evidence) -> Finding:
     Its own pods are what it is compared with, so neither the other Pis' speeds nor the last of N is in it.
     The base cases vary by themselves, the pods as all Pis' together.
     """
+    if evidence.together.is_divided:
+        return unknown(Message("check.slow_base.divided"))
     alone = [math.log(each.seconds) for each in evidence.alone]
     pods = evidence.pods_log_seconds
     own = pods.get(evidence.plan.base_pi, ())
@@ -228,11 +230,15 @@ def superlinear(evidence: Evidence) -> Finding:
     low = found.bounds(1 - chance)[0] - clocks
     efficiency = math.exp(found.value)
     seen = math.expm1(found.detectable(chance) + clocks)
+    if evidence.together.is_divided:
+        # A part that fits into a cache may well be faster.
+        return passed(Message("check.superlinear.divided", efficiency=efficiency))
     above = []
     if low > 0:
         above.append(Message("check.superlinear.above", efficiency=efficiency, least=math.exp(low)))
     # Wall times need no common clock. A container starts sooner than a Job, so even 1 is much.
-    walls = mean_difference([math.log(pair.ratio) for pair in wall_pairs(evidence, evidence.alone)])
+    share = evidence.times_the_work(evidence.together) / evidence.pis
+    walls = mean_difference([math.log(share * pair.ratio) for pair in wall_pairs(evidence, evidence.alone)])
     if walls.bounds(1 - chance)[0] > 0:
         ends = {"efficiency": math.exp(walls.value), "least": math.exp(walls.bounds(1 - chance)[0])}
         above.append(Message("check.superlinear.above_end_to_end", **ends))

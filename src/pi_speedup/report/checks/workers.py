@@ -71,7 +71,7 @@ def logs(evidence: Evidence) -> Finding:
     return passed(Message("check.logs.passed", count=alike, all=len(results)))
 
 
-@check("starved")
+@check("starved", workload="pi")
 def starved(evidence: Evidence) -> Finding:
     """Compare CPU time with the budget."""
     found, rounds, least, seen = [], [], 1.0, 0.0
@@ -103,7 +103,7 @@ def starved(evidence: Evidence) -> Finding:
     return passed(Message("check.starved.passed", least=least), seen)
 
 
-@check("over_budget")
+@check("over_budget", workload="pi")
 def over_budget(evidence: Evidence) -> Finding:
     """Compare CPU time with the limit, and with what one thread can use."""
     impossible, over, rounds = [], [], []

@@ -6,13 +6,13 @@ from typing import Final
 
 from pi_speedup.catalogue import Catalogue
 from pi_speedup.model.report import Report
-from pi_speedup.report.workload import pi
+from pi_speedup.report.workload import command, pi
 from pi_speedup.report.workload.own import Own, Section
 
 __all__ = ["OWN", "Own", "Section", "own_section"]
 
 # By the workload's name.
-OWN: Final[dict[str, Own]] = {"pi": pi.OwnPi()}
+OWN: Final[dict[str, Own]] = {"pi": pi.OwnPi(), "command": command.OwnCommand()}
 
 
 def own_section(report: Report, words: Catalogue) -> Section | None:

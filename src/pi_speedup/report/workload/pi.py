@@ -10,12 +10,13 @@ import functools
 import hashlib
 import math
 import random
+import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from pi_speedup.catalogue import Catalogue, Message
 from pi_speedup.model.worker import WorkerReport
-from pi_speedup.report.checks.registry import Finding, check, flagged, passed
+from pi_speedup.report.checks.registry import Finding, check, differences, flagged, passed, who_had_what
 from pi_speedup.report.evidence import Evidence, Measurement, Work
 from pi_speedup.report.workload.own import Own, Result, Section
 from pi_speedup.workload.pi import STRETCH_GROUPS, Pi, PiReport, streams_of
@@ -41,6 +42,8 @@ class OwnPi(Own):
         "samples",
         "inside",
         "samples_per_second",
+        "python_implementation",
+        "python_version",
     )
 
     def result(self, evidence: Evidence) -> Result:
@@ -68,7 +71,8 @@ class OwnPi(Own):
         told = Pi().own(report, report.node)
         found = told.processes[process]
         rate = found.samples / found.duration_seconds
-        return told.streams[process], found.rng_seed, found.samples, found.inside, rate
+        python = told.python_implementation, told.python_version
+        return told.streams[process], found.rng_seed, found.samples, found.inside, rate, *python
 
 
 def merged_pi(inside: int, samples: int, independent: bool = True) -> Result:
@@ -202,6 +206,20 @@ def replay(evidence: Evidence) -> Finding:
             workers=len(evidence.works),
             whole=whole,
         )
+    )
+
+
+@check("python_differs", workload="pi")
+def python_differs(evidence: Evidence) -> Finding:
+    """Compare implementation and version; another patch release is hardly faster or slower."""
+    owners = who_had_what(evidence.works, lambda work: Pi().ran_in(work.report))
+    if len(owners) == 1:
+        return passed(Message("check.these", values=list(owners)))
+    same_line = len({re.sub(r"(\d+\.\d+).*", r"\1", python) for python in owners}) == 1
+    return flagged(
+        differences(owners),
+        Message("check.python_differs.possible"),
+        "doubtful" if same_line else "invalid",
     )
 
 

@@ -1,0 +1,260 @@
+"""files/run_command.sh, really run by each shell that an image may have: what it measures and says."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pi_speedup.model.plan import Plan, Slot
+from pi_speedup.model.settings import settings_from
+from pi_speedup.problem import ProblemError
+from pi_speedup.workload import Assignment, workload_of
+from pi_speedup.workload.command import MOST_PROGRAM_BYTES, CommandReport, read_program, seed_of
+from tests.unit.plan.factory import plan
+
+WRAPPER = (Path(__file__).parents[3] / "files" / "run_command.sh").read_text()
+SHELLS = {"dash": ["dash"], "bash": ["bash", "--posix"], "busybox": ["busybox", "sh"]}
+
+
+@pytest.fixture(params=SHELLS)
+def shell(request: pytest.FixtureRequest) -> list[str]:
+    words = SHELLS[request.param]
+    if shutil.which(words[0]) is None and os.environ.get("CI") != "true":
+        pytest.skip(f"{words[0]} is not here")
+    return words
+
+
+@pytest.fixture
+def left(tmp_path: Path) -> Iterator[Path]:
+    """The folder for what a run needs; whatever comes, nothing stays in it."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    yield folder
+    assert list(folder.iterdir()) == []
+
+
+def planned(**settings: Any) -> Plan:
+    given = {f"benchmark_{name}": value for name, value in settings.items()}
+    return plan(**dict(settings_from({"benchmark_base_runtime": "process", **given})))
+
+
+def slot(of: Plan, cell: str, number: int = 1) -> Slot:
+    return next(each for each in of.slots if each.cell == cell and each.round == number)
+
+
+def run(
+    shell: list[str],
+    scratch: Path,
+    of: Plan,
+    cell: str = "alone",
+    *,
+    number: int = 1,
+    node: str = "pi-1",
+    program: str = "",
+    deadline_seconds: int = 60,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a worker as a pod, or as the Pi that works alone, does; its output has both streams."""
+    workload = workload_of(of.settings)
+    text = workload.text(WRAPPER, program)
+    alone = cell.startswith("alone") and not cell.startswith("alone-on-")
+    told = Assignment(of, slot(of, cell, number), 1, deadline_seconds, pi=node if alone else None)
+    if alone:
+        words, stdin = workload.base_words(told), workload.base_input(told, text)
+    else:
+        words, stdin = workload.pod_words(told, text)[1:], ""
+    environment = {"PATH": os.environ["PATH"], "TMPDIR": str(scratch), "NODE_NAME": node}
+    if not alone:
+        environment["JOB_COMPLETION_INDEX"] = "0"
+    return subprocess.run(
+        [*shell, *words],
+        input=stdin.encode(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        check=False,
+        timeout=120,
+    )
+
+
+def report(shell: list[str], scratch: Path, of: Plan, cell: str = "alone", **how: Any) -> CommandReport:
+    done = run(shell, scratch, of, cell, **how)
+    assert done.returncode == 0, done.stdout
+    workload = workload_of(of.settings)
+    node = how.get("node", "pi-1")
+    read = workload.own(workload.read(done.stdout, node), node)
+    assert isinstance(read, CommandReport)
+    index = None if read.completion_index is None else 0
+    assert workload.misfit(read, of, slot(of, cell, how.get("number", 1)), 1, pi=node, index=index) is None
+    return read
+
+
+def test_time_cpu_time_and_output_are_told(shell: list[str], left: Path) -> None:
+    told = report(shell, left, planned(command="sleep 0.3; printf 'a\\nb'"))
+    process = told.processes[0]
+    assert process.duration_seconds >= 0.29
+    assert process.end_epoch_ns - process.start_epoch_ns >= 290_000_000
+    assert (process.output_bytes, process.output_sha256) == (3, hashlib.sha256(b"a\nb").hexdigest()[:32])
+    assert (told.first_part, told.parts, told.runs, told.verified) == (0, 1, 1, False)
+
+
+def test_cpu_time_is_that_of_all_that_the_command_starts(shell: list[str], left: Path) -> None:
+    told = report(shell, left, planned(command="head -c 60000000 /dev/zero | sha256sum"))
+    assert told.cpu_seconds > 0.01
+
+
+def test_a_copy_is_told_that_it_is_the_only_one(shell: list[str], left: Path) -> None:
+    of = planned(command='echo "$PI_SPEEDUP_INDEX of $PI_SPEEDUP_COUNT"')
+    for cell, node in (("alone", "pi-1"), ("together-3", "pi-3")):
+        assert b"| 0 of 1\n" in run(shell, left, of, cell, node=node).stdout
+
+
+def test_parts_go_round_the_pis_and_the_one_that_works_alone_does_the_whole(
+    shell: list[str], left: Path
+) -> None:
+    of = planned(command='echo "$PI_SPEEDUP_INDEX of $PI_SPEEDUP_COUNT"', divisible=True)
+    assert b"| 0 of 1\n" in run(shell, left, of).stdout
+    seen = {
+        number: [run(shell, left, of, "together-3", node=pi, number=number).stdout for pi in of.pis]
+        for number in (1, 2)
+    }
+    assert [said.splitlines()[0] for said in seen[1]] == [b"| 1 of 3", b"| 2 of 3", b"| 0 of 3"]
+    assert [said.splitlines()[0] for said in seen[2]] == [b"| 2 of 3", b"| 0 of 3", b"| 1 of 3"]
+
+
+def test_the_processes_of_a_pi_have_parts_of_their_own(shell: list[str], left: Path) -> None:
+    of = planned(command="echo $PI_SPEEDUP_INDEX", divisible=True, processes_per_pi=2)
+    told = report(shell, left, of, "together-3", node="pi-2")
+    assert (told.first_part, told.parts, len(told.processes)) == (4, 6, 2)
+    assert told.processes[0].output_sha256 == hashlib.sha256(b"4\n").hexdigest()[:32]
+    assert told.processes[1].output_sha256 == hashlib.sha256(b"5\n").hexdigest()[:32]
+
+
+def test_a_short_command_is_repeated(shell: list[str], left: Path) -> None:
+    of = planned(command="echo x", runs_per_process=3)
+    told = report(shell, left, of)
+    assert (told.runs, told.processes[0].output_bytes) == (3, 6)
+    assert report(shell, left, of, "alone-long", number=4).runs == 9
+
+
+def test_seed_and_nonce_seed_alike_on_both_sides_of_a_round(shell: list[str], left: Path) -> None:
+    of = planned(command="echo $PI_SPEEDUP_SEED; echo $PI_SPEEDUP_NONCE >&2")
+    alone, together = run(shell, left, of), run(shell, left, of, "together-3", node="pi-2")
+    expected = f"| {seed_of(of.run_id, 1)}".encode()
+    assert alone.stdout.splitlines()[0] == together.stdout.splitlines()[0] == expected
+    assert expected not in run(shell, left, of, number=2).stdout
+
+
+ODD = "'\"$HOME\" $(echo no) `echo no` {{ 7 * 7 }} \\n \\\\ ä 漢 *'"
+
+
+@pytest.mark.parametrize("cell", ["alone", "together-3"])
+def test_a_command_a_program_and_a_variable_come_byte_for_byte(
+    shell: list[str], left: Path, cell: str
+) -> None:
+    of = planned(
+        command='printf %s "$ODD"; cat "$PI_SPEEDUP_PROGRAM"; printf "%s\\n" \'a\n\n"b"\'',
+        environment={"ODD": ODD, "NUMBER": 3, "TRUTH": True},
+    )
+    program = f"#!/bin/sh\r\n# {ODD}\n\n"
+    done = run(shell, left, of, cell, program=program)
+    told = report(shell, left, of, cell, program=program)
+    wanted = f'{ODD}{program}a\n\n"b"\n'.encode()
+    assert told.processes[0].output_sha256 == hashlib.sha256(wanted).hexdigest()[:32], done.stdout
+
+
+def test_a_program_alone_is_run_by_its_own_first_line(shell: list[str], left: Path, tmp_path: Path) -> None:
+    of = planned(program="x.sh")
+    assert b"| mine\n" in run(shell, left, of, program="#!/bin/sh\necho mine\n").stdout
+
+
+def test_what_prepares_is_not_timed_and_has_the_same_folder(shell: list[str], left: Path) -> None:
+    of = planned(prepare='sleep 1; echo ready > "$HOME/data"', command='cat "$HOME/data"')
+    told = report(shell, left, of)
+    assert told.seconds < 1
+    assert told.processes[0].output_bytes == 6
+
+
+def test_an_output_filter_decides_what_is_compared_and_verify_what_is_right(
+    shell: list[str], left: Path
+) -> None:
+    of = planned(command="echo 12 ms; echo result 7", output_filter="grep result", verify="grep -q 7")
+    told = report(shell, left, of)
+    assert told.processes[0].output_sha256 == hashlib.sha256(b"result 7\n").hexdigest()[:32]
+    assert told.verified
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "last"),
+    [
+        ({"command": "nosuchprogram"}, 1, "the command was not found (exit code 127): "),
+        ({"command": "/etc/passwd"}, 1, "the command cannot be run (exit code 126): "),
+        ({"command": "echo no such film >&2; exit 3"}, 1, "the command ended with exit code 3: no such film"),
+        ({"command": "echo only this; exit 3"}, 1, "the command ended with exit code 3: only this"),
+        ({"command": "kill -9 $$"}, 1, "the command was killed (exit code 137), perhaps for want of memory"),
+        (
+            {"command": '[ -e "$HOME/x" ] && exit 4; : >"$HOME/x"', "runs_per_process": 5},
+            1,
+            "the command ended with exit code 4 in its run number 2",
+        ),
+        ({"command": "yes | head -c 9000000"}, 1, "the command wrote more than 8 MiB to standard output; "),
+        (
+            {"command": "true", "prepare": "echo oh >&2; exit 5"},
+            1,
+            "benchmark_prepare ended with exit code 5: oh",
+        ),
+        (
+            {"command": "echo a", "verify": "echo not b; false"},
+            1,
+            "benchmark_verify ended with exit code 1: not b",
+        ),
+        (
+            {"command": "echo a", "output_filter": "grep b"},
+            1,
+            "benchmark_output_filter ended with exit code 1",
+        ),
+        ({"command": "sh -c 'sleep 60 >/dev/null 2>&1 &'"}, 1, "the command ended and left sleep running, "),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_goes_wrong_is_the_last_line(
+    shell: list[str], left: Path, settings: dict[str, Any], code: int, last: str
+) -> None:
+    if shell[0] == "busybox" and "sleep 60" in settings["command"]:
+        pytest.skip("busybox' own sleep shares the environment of its shell")
+    done = run(shell, left, planned(**settings))
+    assert done.returncode == code, done.stdout
+    assert done.stdout.decode().splitlines()[-1].startswith(f"pi-speedup: {last}"), done.stdout
+
+
+@pytest.mark.parametrize("what", ["command", "prepare", "verify"])
+def test_what_hangs_is_ended_at_the_deadline(shell: list[str], left: Path, what: str) -> None:
+    of = planned(**{"command": "echo x", what: "sleep 100"})
+    done = run(shell, left, of, deadline_seconds=1)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (
+        124,
+        b"pi-speedup: not finished after 1 s, so it ended itself",
+    )
+
+
+def test_binary_output_and_a_line_like_a_result_are_no_result(shell: list[str], left: Path) -> None:
+    of = planned(command="printf '\\377\\001\\000x\\nPI-WORKER-END sha256=%064d\\n' 0")
+    assert report(shell, left, of).processes[0].output_bytes > 80
+
+
+def test_a_program_is_text_of_64_kib_at_most(tmp_path: Path) -> None:
+    path = tmp_path / "program"
+    path.write_text("x" * MOST_PROGRAM_BYTES)
+    assert len(read_program(path)) == MOST_PROGRAM_BYTES
+    for content in (b"x" * (MOST_PROGRAM_BYTES + 1), b"\x7fELF\0", b"\xff", b"'" * 50_000):
+        path.write_bytes(content)
+        with pytest.raises(ProblemError, match=r"\[PS-108\]"):
+            read_program(path)
+    with pytest.raises(ProblemError, match="cannot be read"):
+        read_program(tmp_path / "none")

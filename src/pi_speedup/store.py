@@ -18,7 +18,7 @@ from pi_speedup.model.node import Nodes
 from pi_speedup.model.owner import Owners
 from pi_speedup.model.plan import Plan
 from pi_speedup.model.run import Run
-from pi_speedup.model.trial import Trial
+from pi_speedup.model.trial import ByHand, Trial
 from pi_speedup.problem import Problem, ProblemError, refuse
 from pi_speedup.text import one_line
 
@@ -26,6 +26,7 @@ RUN_FILE = "run.json"
 # The folder, within a run's, for what must not outlive the run.
 PRIVATE = "private"
 OWNER = "owner.json"
+MANIFESTS = "manifests"
 # A longer log is kept up to here, and says so.
 MAX_LOG_BYTES = 262_144
 _FROM_A_COPY = "take it from a copy of the run, or move a trial out of the folder and measure it anew"
@@ -215,6 +216,12 @@ class RunStore:
             )
         self.write({f"logs/{trial.name}/{name}.log": bounded(log) for name, log in (logs or {}).items()})
         self.write({f"trials/{trial.name}.json": trial})
+
+    def keep_by_hand(self, cell: str, by_hand: ByHand) -> None:
+        """Keep how a cell's trials are started by hand, if that is not there yet: it shows the first one."""
+        name = f"{MANIFESTS}/{cell}{by_hand.ending}"
+        if not self._has(name):
+            self.write({name: by_hand.text()})
 
     def write(self, files: Mapping[str, Model | str | bytes]) -> list[str]:
         """Write files (path relative to the folder -> content); return the paths that changed.

@@ -68,6 +68,11 @@ def to_plain(value: object) -> object:
     raise ValueError(f"a value of type {type(value).__name__} cannot be written as JSON")
 
 
+def as_comments(text: str) -> str:
+    """Return text as comment lines, as a shell and YAML have them; no blank line at its ends."""
+    return "".join(f"# {line}".rstrip() + "\n" for line in text.strip("\n").splitlines())
+
+
 def columns(text: str) -> int:
     """Return how many columns of a terminal a text takes; a letter of East Asia takes two."""
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from pi_speedup.clock import boot_seconds
 from pi_speedup.codes import Code
 from pi_speedup.model.plan import Plan, Slot
-from pi_speedup.model.trial import Measured, Moment, Trial
+from pi_speedup.model.trial import ByHand, Measured, Moment, Trial
 from pi_speedup.plan.progress import Next, Stop, next_trial
 from pi_speedup.plan.words import trial_line
 from pi_speedup.problem import Interrupted, Problem, ProblemError
@@ -69,6 +69,7 @@ def measure(
     # Read once: with a hundred Pis, reading them all again for each trial would cost more than measuring.
     trials = list(store.trials())
     follows = store.last_sha256(trials)
+    shown: set[str] = set()
     while isinstance(upcoming := next_trial(plan, trials, half_width_percent), Next):
         slot = upcoming.slot
         tries[slot] = tries.get(slot, 0) + 1
@@ -92,6 +93,9 @@ def measure(
         trials.append(trial)
         follows = trial.sha256
         tell(trial_line(plan, trials, trial))
+        if done.by_hand and slot.cell not in shown:
+            shown.add(slot.cell)
+            _keep_by_hand(store, slot.cell, done.by_hand, tell)
         if trial.outcome == "ok":
             continue
         if trial.problem is None or not trial.passes_by_itself or tries[slot] >= MOST_ATTEMPTS:
@@ -116,8 +120,16 @@ def _if_ours(done: Measured, still_ours: Callable[[float], None]) -> Measured:
         still_ours(boot_seconds())
     except ProblemError as error:
         lost = {"outcome": "failed", "problem": error.problem, "wall_seconds": None}
-        return Measured(done.trial.model_copy(update=lost), done.logs)
+        return replace(done, trial=done.trial.model_copy(update=lost))
     return done
+
+
+def _keep_by_hand(store: RunStore, cell: str, by_hand: ByHand, tell: Callable[[str], None]) -> None:
+    """Keep how a cell is started by hand. It is there to be read: where it can't be kept, the run goes on."""
+    try:
+        store.keep_by_hand(cell, by_hand)
+    except ProblemError as error:
+        tell(f"  how to start {cell} by hand is not kept: {error.problem.cause}")
 
 
 def _chained(trial: Trial, before: Sequence[Trial], session: int, follows: str) -> Trial:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, Self
 
@@ -173,8 +173,21 @@ class Trial(Model):
 
 
 @dataclass(frozen=True, slots=True)
+class ByHand:
+    """A file with which a person starts what a trial started: its name's ending, and what makes its text."""
+
+    ending: Literal[".yaml", ".sh"]
+    # Called for the first trial of a cell alone: making it for each would cost time, and give the same.
+    text: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
-    """What a driver hands over when a trial has ended: the trial, and its logs by pod or container."""
+    """What a driver hands over when a trial has ended: the trial, and its logs by pod or container.
+
+    `by_hand` is None where nothing was started.
+    """
 
     trial: Trial
     logs: Mapping[str, str | bytes] = field(default_factory=dict)
+    by_hand: ByHand | None = None

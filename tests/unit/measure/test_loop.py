@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from pi_speedup.codes import Code
 from pi_speedup.measure.loop import Ended, measure
 from pi_speedup.model.plan import Plan, Slot
-from pi_speedup.model.trial import Measured, Trial
+from pi_speedup.model.trial import ByHand, Measured, Trial
 from pi_speedup.problem import Interrupted, ProblemError, refuse
 from pi_speedup.store import RunStore
 from tests.unit.plan.factory import plan, trial
@@ -212,3 +212,65 @@ def test_trials_are_counted_over_all_sessions(made: Plan, store: RunStore) -> No
     files = [store.folder / f"trials/{each.name}.json" for each in in_order]
     hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
     assert [each.follows_sha256 for each in in_order] == [made.sha256, *hashes[:-1]]
+
+
+@dataclass
+class Shown(Scripted):
+    """A driver that says how its trials are started by hand; `asked` are those whose text was made."""
+
+    asked: list[str] = field(default_factory=list)
+
+    def run(self, slot: Slot, attempt: int) -> Measured:
+        done = super().run(slot, attempt)
+
+        def text() -> str:
+            self.asked.append(slot.name)
+            return f"# {slot.name}\n"
+
+        return replace(done, by_hand=ByHand(".yaml", text))
+
+
+def by_hand(store: RunStore) -> dict[str, str]:
+    return {path.name: path.read_text() for path in (store.folder / "manifests").iterdir()}
+
+
+def test_each_cell_is_shown_as_its_first_trial_was(made: Plan, store: RunStore) -> None:
+    driver = Shown(made)
+    assert go(made, store, driver) == Ended("complete")
+    assert by_hand(store) == {
+        "alone.yaml": "# r000-00-alone\n",
+        "together-3.yaml": "# r000-01-together-3\n",
+    }
+    # For no other trial it costs anything.
+    assert driver.asked == ["r000-00-alone", "r000-01-together-3"]
+    modes = {path: path.stat().st_mode & 0o777 for path in (store.folder / "manifests").iterdir()}
+    assert set(modes.values()) == {0o600}
+    assert (store.folder / "manifests").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_run_that_goes_on_keeps_what_its_first_trials_showed(made: Plan, store: RunStore) -> None:
+    assert go(made, store, Shown(made, {(made.slots[3].name, 1): interrupts})).why == "interrupted"
+    before = by_hand(store)
+    assert len(before) == 2
+    later = Shown(made)
+    assert go(made, store, later, session=2) == Ended("complete")
+    assert (by_hand(store), later.asked) == (before, [])
+
+
+def test_a_trial_that_failed_is_shown_too(made: Plan, store: RunStore) -> None:
+    assert go(made, store, Shown(made, {(made.slots[0].name, 1): fails(made, False)})).why == "failed"
+    assert by_hand(store) == {"alone.yaml": "# r000-00-alone\n"}
+
+
+def test_what_cannot_be_shown_costs_a_line_and_no_trial(made: Plan, store: RunStore) -> None:
+    (store.folder / "manifests").write_text("mine")
+    lines: list[str] = []
+    assert go(made, store, Shown(made), lines) == Ended("complete")
+    assert names(store) == [slot.name for slot in made.slots]
+    told = [line for line in lines if "by hand" in line]
+    assert [line.partition(" by hand is not kept: ")[0] for line in told] == [
+        "  how to start alone",
+        "  how to start together-3",
+    ]
+    assert all(str(store.folder / "manifests") in line for line in told)
+    assert (store.folder / "manifests").read_text() == "mine"

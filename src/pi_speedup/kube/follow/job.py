@@ -11,6 +11,7 @@ from pi_speedup.clock import boot_seconds
 from pi_speedup.codes import Code
 from pi_speedup.kube.access.client import HURRIED, Json, KubeClient
 from pi_speedup.kube.access.errors import KubeError
+from pi_speedup.kube.follow.by_hand import job_by_hand
 from pi_speedup.kube.follow.follow import OUTAGE_SECONDS, SLOW_SECONDS, Follower, listed_pods
 from pi_speedup.kube.follow.manifest import job_manifest, job_name
 from pi_speedup.kube.follow.outages import Outages
@@ -28,7 +29,7 @@ from pi_speedup.kube.owned.owned import (
     remove_jobs_beside,
 )
 from pi_speedup.model.plan import Plan, Slot
-from pi_speedup.model.trial import MadeJob, Measured, Moment, Trial
+from pi_speedup.model.trial import ByHand, MadeJob, Measured, Moment, Trial
 from pi_speedup.problem import Problem, ProblemError
 from pi_speedup.text import listed, one_line
 
@@ -112,7 +113,7 @@ class JobDriver:
         """
         trial = _JobTrial(self, slot, attempt)
         try:
-            return trial.run()
+            return replace(trial.run(), by_hand=trial.by_hand)
         except BaseException:
             trial.end_now()
             raise
@@ -132,6 +133,8 @@ class _JobTrial:
         self._start = Moment.now()
         self._tracker: Tracker | None = None
         self._asked = False
+        # None until the API server was asked for the Job.
+        self.by_hand: ByHand | None = None
 
     def run(self) -> Measured:
         manifest = job_manifest(
@@ -194,6 +197,7 @@ class _JobTrial:
         timeout = self._plan.settings.timeout_seconds
         self._start, self._started = Moment.now(), boot_seconds()
         self._asked = True
+        self.by_hand = ByHand(".yaml", lambda: job_by_hand(manifest, self._plan, self._slot))
         job = self._patiently(lambda: self._create(manifest))
         self._tracker = tracker = Tracker(job, len(self._pis), self._started)
         ending = follower.follow(tracker, self._started + timeout)

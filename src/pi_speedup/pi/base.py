@@ -13,8 +13,9 @@ from pi_speedup.clock import boot_seconds
 from pi_speedup.codes import Code
 from pi_speedup.model.plan import Plan, Slot
 from pi_speedup.model.settings import Settings
-from pi_speedup.model.trial import Measured, Milestones, Moment, Trial, Worker
+from pi_speedup.model.trial import ByHand, Measured, Milestones, Moment, Trial, Worker
 from pi_speedup.model.worker import MAX_OUTPUT_BYTES, WorkerReport
+from pi_speedup.pi.by_hand import base_by_hand
 from pi_speedup.pi.runtime import (
     LABEL,
     NAMESPACE_LABEL,
@@ -226,7 +227,10 @@ class BaseDriver:
             passes_by_itself=failure is not None and failure.passes_by_itself,
             workers=(self._worker(case, ran, report),),
         )
-        return Measured(trial, {case.name: ran.output} if ran is not None else {})
+        if ran is None:
+            return Measured(trial)
+        by_hand = ByHand(".sh", lambda: base_by_hand(case, self._program.decode()))
+        return Measured(trial, {case.name: ran.output}, by_hand)
 
     def _run_there(self, case: Case) -> Ran:
         settings = self._plan.settings

@@ -229,7 +229,7 @@ class BaseDriver:
         )
         if ran is None:
             return Measured(trial)
-        by_hand = ByHand(".sh", lambda: base_by_hand(case, self._program.decode()))
+        by_hand = ByHand(".sh", lambda: base_by_hand(case, self._written(case)))
         return Measured(trial, {case.name: ran.output}, by_hand)
 
     def _run_there(self, case: Case) -> Ran:
@@ -239,11 +239,13 @@ class BaseDriver:
         # What may be left of the case before would share the Pi with this one.
         owners = (self._owner,)
         before = _clearing(settings, owners) if self._left else _preamble(owners)
-        written = workload_of(settings).base_input(case.told, self._program)
-        outcome = self._shell.run(before + script, written.encode())
+        outcome = self._shell.run(before + script, self._written(case).encode())
         ran = read_run(self._pi, outcome)
         self._left = False
         return ran
+
+    def _written(self, case: Case) -> str:
+        return workload_of(self._plan.settings).base_input(case.told, self._program)
 
     def _report(self, case: Case, ran: Ran) -> WorkerReport:
         """Return the worker's report; ProblemError for a failed command, or a report of something else."""

@@ -60,8 +60,8 @@ or on {case.pi} itself, with a copy of this file: sh {file}
 ssh needs the user and address by which you reach {case.pi}. Where the inventory has the benchmark use sudo
 there, write sudo sh.
 
-The program comes on standard input: the - stands for that. It is the text below, {source}
-as it was measured. To run a file instead, put <FILE in place of << and all that follows.
+The program comes on standard input. It is the text below, {source} as it was measured.
+To run a file instead, put <FILE in place of << and all that follows.
 timeout ends the program after {settings.timeout_seconds} s. Ctrl-C does not: it ends sh alone.
 """
     lines += _of_process() if runtime == "process" else _of_container(case)

@@ -112,7 +112,7 @@ def test_it_says_how_to_run_it_and_who_would_end_it() -> None:
     )
     for text in (container, process):
         assert "#   ssh pi-1 sh <alone.sh\n" in text
-        assert "files/pi_worker.py\n" in text
+        assert "files/pi_worker.py as it was measured" in text
     assert "the label pi-speedup/owner, and remove it" in container
     assert "neither\n# the next benchmark nor cleanup.yml ends it" in process
     # Then it is none of ours: clean-up goes by that mark.

@@ -57,7 +57,7 @@ class RunStore:
 
     def plan(self) -> Plan:
         """Return the sealed plan."""
-        return self.read(Plan, "plan.json")
+        return self.read(Plan, "plan.json").sealed(self._sha256("plan.json"))
 
     def nodes(self) -> Nodes | None:
         """Return the Pis as the cluster described them, None if it was not asked."""
@@ -145,7 +145,10 @@ class RunStore:
 
     def sha256_of(self, trial: Trial) -> str:
         """Return the SHA-256 of a trial's file: as it is, since another version would write it otherwise."""
-        path = self.folder / f"trials/{trial.name}.json"
+        return self._sha256(f"trials/{trial.name}.json")
+
+    def _sha256(self, name: str) -> str:
+        path = self.folder / name
         try:
             return hashlib.sha256(read_file(path, MAX_FILE_BYTES)).hexdigest()
         except OSError as error:

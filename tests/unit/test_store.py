@@ -319,3 +319,19 @@ def test_a_pi_has_its_name_in_the_inventory_also_where_it_is_left_out(store: Run
         "10.0.0.1",
         "pi-9",
     )
+
+
+def test_the_seal_is_that_of_the_file_whatever_version_wrote_it(tmp_path: Path) -> None:
+    store, made = RunStore(tmp_path / "run"), plan()
+    store.seal(made)
+    path = tmp_path / "run" / "plan.json"
+    # A version that did not know a setting of today wrote none.
+    older = json.loads(path.read_text())
+    del older["settings"]["scratch_mib"]
+    path.write_text(json.dumps(older, indent=2))
+    read = store.plan()
+    assert read.sha256 == hashlib.sha256(path.read_bytes()).hexdigest() != made.sha256
+    assert read == made
+    store.add(trial(read, read.slots[0]))
+    assert [each.plan_sha256 for each in store.trials()] == [read.sha256]
+    assert read.model_copy(update={"order_seed": 5}).sha256 != read.sha256

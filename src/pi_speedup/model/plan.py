@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -113,10 +115,23 @@ class Plan(Model):
             raise ValueError("a Pi is left out twice, or is one of pis")
         return self
 
-    @property
+    @cached_property
     def sha256(self) -> str:
-        """The seal: SHA-256 of plan.json as it is written."""
+        """The seal: SHA-256 of plan.json, of a plan that was read as it was written, by whatever version."""
         return hashlib.sha256(self.text().encode()).hexdigest()
+
+    def sealed(self, sha256: str) -> Self:
+        """Return the same plan with the seal of its file."""
+        made = self.model_copy()
+        made.__dict__["sha256"] = sha256
+        return made
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy; with anything in it changed its seal is another."""
+        made = super().model_copy(update=update, deep=deep)
+        if update:
+            made.__dict__.pop("sha256", None)
+        return made
 
     def cell(self, name: str) -> Cell:
         """Return the cell of this name; KeyError if there is none."""

@@ -58,6 +58,8 @@ _IMPORTED_FOR = {
     "pi_host_look": ("pi_speedup.pi.fitness", "pi_speedup.pi.ssh"),
     "cluster_look": ("pi_speedup.kube.follow.job",),
 }
+# What ends by itself what it started, when it is told to stop.
+_INTERRUPTIBLE = ("measure", "measure_calibrate")
 # Variables that lead to a Pi, and the options of the command line that count where they are not set.
 _OF_SSH = {
     "ansible_ssh_private_key_file": "private_key_file",  # pragma: allowlist secret
@@ -147,12 +149,12 @@ class CallbackModule(Default):
             self._display.display(f"TASK {task.get_name().strip()}")
         for name in _IMPORTED_FOR.get(task.action, ()):
             importlib.import_module(name)
-        if task.action == "measure":
+        if task.action in _INTERRUPTIBLE:
             self._handover = Handover()
             self._handover.begin()
 
     def _ended(self, result: Any) -> None:
-        if self._handover is not None and result.task.action == "measure":
+        if self._handover is not None and result.task.action in _INTERRUPTIBLE:
             self._handover.end()
             self._handover = None
 

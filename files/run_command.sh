@@ -141,7 +141,7 @@ end_left_behind() {
 
 # Put into variables which part process $1 does, and a name that nobody else's has.
 name_process() {
-  index=0 nonce=$run_id/$trial/$node/$1
+  index=0 nonce=$run_id/$trial/$node/${work##*.}/$1
   [ "$divided" = no ] || index=$((first + $1))
 }
 
@@ -276,20 +276,12 @@ each() {
   done
 }
 
-# Print the ids of a process's children.
-children_of() {
-  for stat in /proc/[0-9]*/stat; do
-    read -r line 2>/dev/null <"$stat" || continue
-    pid=${line%% *}
-    set -- "$1" ${line##*)}
-    [ "$3" != "$1" ] || say "$pid"
-  done
-}
-
 # Print the ids of all that descends from a process, parents before their children.
 descendants_of() {
   # Words of a function are its own, its variables are not.
-  set -- $(children_of "$1")
+  children=''
+  read -r children 2>/dev/null <"/proc/$1/task/$1/children"
+  set -- $children
   while [ $# -gt 0 ]; do
     say "$1"
     descendants_of "$1"
@@ -302,7 +294,7 @@ clean_up() {
   exec 2>/dev/null
   kill -9 $(descendants_of $$)
   # What has lost its parent has its name, whatever number.
-  nonce=$run_id/$trial/$node/
+  nonce=$run_id/$trial/$node/${work##*.}/
   kill -9 $(left_behind)
   rm -rf "$work"
 }

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from pi_speedup.codes import Code
 from pi_speedup.files import UnfitFileError, is_there, make_private_folder, read_file, write_file
 from pi_speedup.model.base import MAX_FILE_BYTES, RUN_ID, AnyModel, Model, load
+from pi_speedup.model.calibration import Calibration
 from pi_speedup.model.host import AFTER, BEFORE, Host, HostLook, HostState, When, look_file, session_of
 from pi_speedup.model.node import Nodes
 from pi_speedup.model.owner import Owners
@@ -23,6 +24,7 @@ from pi_speedup.problem import Problem, ProblemError, refuse
 from pi_speedup.text import one_line
 
 RUN_FILE = "run.json"
+CALIBRATION_FILE = "calibration.json"
 # The folder, within a run's, for what must not outlive the run.
 PRIVATE = "private"
 OWNER = "owner.json"
@@ -217,8 +219,20 @@ class RunStore:
                 "measured already",
                 "look who else writes into this run's folder",
             )
-        self.write({f"logs/{trial.name}/{name}.log": bounded(log) for name, log in (logs or {}).items()})
+        self.keep_logs(trial.name, logs or {})
         self.write({f"trials/{trial.name}.json": trial})
+
+    def keep_logs(self, trial: str, logs: Mapping[str, str | bytes]) -> None:
+        """Keep what the workers of a trial printed (name -> content)."""
+        self.write({f"logs/{trial}/{name}.log": bounded(log) for name, log in logs.items()})
+
+    def keep_calibration(self, calibration: Calibration) -> None:
+        """Keep what the plan decides its amounts by."""
+        self.write({CALIBRATION_FILE: calibration})
+
+    def calibration(self) -> Calibration | None:
+        """Return what the plan decides its amounts by, None if nothing was asked."""
+        return self.read(Calibration, CALIBRATION_FILE) if self._has(CALIBRATION_FILE) else None
 
     def keep_by_hand(self, cell: str, by_hand: ByHand) -> None:
         """Keep how a cell's trials are started by hand, if that is not there yet: it shows the first one."""

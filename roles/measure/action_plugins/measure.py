@@ -33,8 +33,7 @@ from pi_speedup.pi.shell import ConnectionShell
 from pi_speedup.problem import ProblemError
 from pi_speedup.remote import Remote
 from pi_speedup.store import RunStore, owners_in
-from pi_speedup.workload import workload_of
-from pi_speedup.workload.command import read_program
+from pi_speedup.workload import program_of
 
 _TEMPLATE = Path(__file__).resolve().parents[1] / "templates" / "job.yml.j2"
 
@@ -94,9 +93,7 @@ class ActionModule(ActionBase):
     def _measure(self, store: WholeStore, run: Run) -> Ended:
         plan = store.plan()
         pi, tell = plan.base_pi, Display().display
-        program = workload_of(plan.settings).text(
-            Path(run.worker).read_text("utf-8"), read_program(Path(run.program)) if run.program else ""
-        )
+        program = program_of(run)
         shell = ConnectionShell.of_action(self, Remote.of_action(pi, self, self._variables))
         place = Place(plan.settings.namespace)
         with (

@@ -49,6 +49,7 @@ class ActionModule(ActionBase):
                         base_pi=names[run.base_pi],
                         worker_sha256=sha256_of(Path(run.worker)),
                         program_sha256=sha256_of(Path(run.program)) if run.program else "",
+                        calibration=store.calibration(),
                         cores=store.cores(pis),
                         fresh_seed=secrets.randbits(32),
                         left_out=without,

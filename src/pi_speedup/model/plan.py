@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from pi_speedup.model.base import Count, Model, Name, RunId, Text
+from pi_speedup.model.calibration import Calibration
 from pi_speedup.model.settings import Settings
 from pi_speedup.problem import Problem
 
@@ -92,6 +93,8 @@ class Plan(Model):
     # SHA-256 of the worker that all trials run, and of the user's program, empty without one.
     worker_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     program_sha256: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")] = ""
+    # By which the amounts were chosen; None where the settings give them.
+    calibration: Calibration | None = None
     order_seed: int
     cells: tuple[Cell, ...]
     order: Annotated[tuple[tuple[CellName, ...], ...], Field(min_length=1)]

@@ -101,11 +101,18 @@ class Settings(Model):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
 
-    samples_per_process: Whole = Field(
-        10_000_000,
+    trial_seconds: Number = Field(
+        10.0,
+        ge=0.1,
+        le=86_400,
+        description="How long a process should work in a trial, in seconds. How much it does in that time is "
+        "found out on the Pi that works alone, before the plan is sealed.",
+    )
+    samples_per_process: Annotated[Whole | None, BeforeValidator(_no_text_for_none)] = Field(
+        None,
         ge=1,
         le=10**13,
-        description="Random points that each process draws. Take enough for 10 s or more.",
+        description="Random points that each process draws, in place of those for `benchmark_trial_seconds`.",
     )
     command: Script = Field(
         "",
@@ -127,11 +134,12 @@ class Settings(Model):
         description="Whether the Pis share one job: each does the part $PI_SPEEDUP_INDEX, from 0, of "
         "$PI_SPEEDUP_COUNT. Without it each Pi runs the whole command.",
     )
-    runs_per_process: Whole = Field(
-        1,
+    runs_per_process: Annotated[Whole | None, BeforeValidator(_no_text_for_none)] = Field(
+        None,
         ge=1,
         le=1_000_000,
-        description="How often a process runs the command in a trial. Take enough for 10 s or more.",
+        description="How often a process runs the command in a trial, in place of as often as "
+        "`benchmark_trial_seconds` takes.",
     )
     environment: Annotated[
         dict[VariableName, Script], BeforeValidator(_texts), BeforeValidator(lambda value: value or {})

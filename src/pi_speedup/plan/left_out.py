@@ -105,6 +105,7 @@ def plan_without(plan: Plan, nodes: Nodes, *, run_id: str, made_at: str, fresh_s
         base_pi=plan.base_pi,
         worker_sha256=plan.worker_sha256,
         program_sha256=plan.program_sha256,
+        calibration=plan.calibration,
         cores={node.name: node.cores for node in nodes.nodes},
         fresh_seed=fresh_seed,
         left_out=left_out(nodes),

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from pi_speedup import __version__
 from pi_speedup.codes import Code
+from pi_speedup.model.calibration import Calibration
 from pi_speedup.model.plan import ALONE, ALONE_LONG, ALONE_ON, SLOW, SLOW_SHARE, Cell, LeftOut, Plan
 from pi_speedup.model.settings import Settings
 from pi_speedup.problem import refuse
@@ -32,19 +33,28 @@ def make_plan(
     base_pi: str,
     worker_sha256: str,
     program_sha256: str = "",
+    calibration: Calibration | None = None,
     cores: Mapping[str, int | None],
     fresh_seed: int,
     left_out: Sequence[LeftOut] = (),
 ) -> Plan:
     """Return the plan of a run.
 
-    `cores` tells how many each Pi has (None where the cluster doesn't say), for `processes_per_pi: all`.
-    `fresh_seed` decides the order where the settings don't. `left_out`: the inventory's other Pis.
-    ProblemError if the cores are needed and unknown.
+    `calibration` is needed where the settings give no amount. `cores` tells how many each Pi has (None where
+    the cluster doesn't say), for `processes_per_pi: all`. `fresh_seed` decides the order where the settings
+    don't. `left_out`: the inventory's other Pis. ProblemError if the cores are needed and unknown.
     """
     processes = _processes(settings, pis, cores)
     workload = workload_of(settings)
-    amount, divided = workload.amount(settings), workload.is_divided(settings)
+    divided = workload.is_divided(settings)
+    amount = workload.amount_given(settings)
+    if amount is None:
+        if calibration is None:
+            raise ValueError("neither the settings nor a calibration say how much a trial does")
+        # Where all share one job, it is for one Pi so many times as long.
+        amount = calibration.amount_for(settings.trial_seconds * (len(pis) if divided else 1))
+    else:
+        calibration = None
     ordered = (base_pi, *(pi for pi in pis if pi != base_pi))
 
     def job(name: str, chosen: Sequence[str], cpu_share: float = 1.0) -> Cell:
@@ -94,6 +104,7 @@ def make_plan(
         left_out=tuple(left_out),
         worker_sha256=worker_sha256,
         program_sha256=program_sha256,
+        calibration=calibration,
         order_seed=seed,
         cells=tuple(cells),
         order=_order(
@@ -109,6 +120,24 @@ def make_plan(
     )
 
 
+def probe_plan(
+    settings: Settings, *, run_id: str, pi: str, amount: int, cores: Mapping[str, int | None]
+) -> Plan:
+    """Return a plan of one Pi alone that does so much, for a calibration; nothing of it is kept."""
+    given = {"samples_per_process": amount, "runs_per_process": amount}
+    fewest = {"rounds": 1, "warm_up": False, "long_rounds": 0, "sweep": False, "each_pi": False}
+    return make_plan(
+        settings.model_copy(update={**given, **fewest, "control_round": False}),
+        run_id=run_id,
+        made_at="",
+        pis=[pi],
+        base_pi=pi,
+        worker_sha256="0" * 64,
+        cores=cores,
+        fresh_seed=0,
+    )
+
+
 def made_again(plan: Plan) -> Plan:
     """Return the plan that the settings, the Pis and the seed of a plan give, by the version that runs."""
     again = make_plan(
@@ -119,6 +148,7 @@ def made_again(plan: Plan) -> Plan:
         base_pi=plan.base_pi,
         worker_sha256=plan.worker_sha256,
         program_sha256=plan.program_sha256,
+        calibration=plan.calibration,
         # Where all cores are used, only the plan tells how many there were.
         cores=dict.fromkeys(plan.pis, plan.together.processes_per_pi),
         fresh_seed=plan.order_seed,

@@ -13,7 +13,7 @@ from pi_speedup.model.settings import PREFIX, Settings, settings_from
 from pi_speedup.plan.progress import Stop, next_trial
 from pi_speedup.plan.resume import check_same
 from pi_speedup.problem import refuse
-from pi_speedup.store import PRIVATE, RUN_FILE, RunStore
+from pi_speedup.store import CALIBRATION_FILE, OWNER, PRIVATE, RUN_FILE, RunStore
 from pi_speedup.text import listed, one_line
 from pi_speedup.workload import sha256_of, workload_of
 from pi_speedup.workload.command import read_program
@@ -22,7 +22,7 @@ LATEST = "latest"
 # A run's file is named after its Pi, which is a node's name.
 _PI = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 # What a run that broke off before its plan was sealed may have left in its folder.
-_BEFORE_THE_PLAN = {PRIVATE, "hosts", "nodes.json", RUN_FILE}
+_BEFORE_THE_PLAN = {PRIVATE, "hosts", "logs", "nodes.json", CALIBRATION_FILE, RUN_FILE, OWNER}
 _GROUPS = "see inventory/hosts.yml for the groups pis, base and server"
 # Of inventory/hosts.yml as it comes. Source: RFC 5737, nobody's addresses.
 SAMPLE_ADDRESSES = ("192.0.2.101", "192.0.2.102", "192.0.2.103")
@@ -94,6 +94,12 @@ def open_door(
         raise refuse(
             Code.FILE_UNREADABLE, str(runs), what, "make it yours, or choose another benchmark_runs_dir"
         ) from None
+
+
+def calibrate_on(run: Run) -> list[str]:
+    """Return the Pi to be asked how much a trial should do; () where the settings, or a plan, say it."""
+    known = run.continues or workload_of(run.settings).amount_given(run.settings) is not None
+    return [run.base_pi] if run.door == "benchmark" and not known else []
 
 
 def settings_of(run: Mapping[str, object], pis: Mapping[str, Mapping[str, object]]) -> dict[str, object]:

@@ -76,6 +76,8 @@ def expected_seconds(plan: Plan, trials: Sequence[Trial] = ()) -> float | None:
         if trial.outcome == "ok":
             spent.setdefault(trial.slot.cell, []).append(trial.spent_seconds)
     rate = _amount_per_second(cells, trials)
+    if rate is None and plan.calibration:
+        rate = plan.calibration.amount_per_second
     if rate is None:
         known = workload_of(plan.settings).expected_per_second
         if known is None:

@@ -17,15 +17,27 @@ def plan_lines(plan: Plan) -> tuple[str, ...]:
     rounds = "1 round" if plan.rounds == 1 else f"{plan.rounds} rounds"
     before = "after one warm-up" if plan.settings.warm_up else "with no warm-up"
     width = plan.longest_name
-    seconds = expected_seconds(plan)
     return (
         f"Run {plan.run_id}: {_pis(plan)}, {rounds} {before}, plan {plan.sha256[:12]}",
         *(f"  without {each.pi}: {each.problem.shown.what}" for each in plan.left_out),
         *(f"  {cell.name:<{width}}  {_cell_words(plan, cell)}, {_when(plan, cell)}" for cell in plan.cells),
-        "  how long it takes, the warm-up will tell"
-        if seconds is None
-        else f"  {duration_words(seconds)} on Pis of the Raspberry Pi 4's speed",
+        f"  {_how_long(plan)}",
     )
+
+
+def _how_long(plan: Plan) -> str:
+    seconds = expected_seconds(plan)
+    if seconds is None:
+        return "how long it takes, the warm-up will tell"
+    if plan.calibration is None:
+        return f"{duration_words(seconds)} on Pis of the Raspberry Pi 4's speed"
+    longest = plan.calibration.readings[-1]
+    did = _work(plan, longest.amount)
+    return f"{duration_words(seconds)}: {plan.base_pi} was asked, and did {did} in {longest.seconds:.2f} s"
+
+
+def _work(plan: Plan, amount: int) -> str:
+    return Message(f"unit.{workload_of(plan.settings).unit(plan.settings)}", count=amount)
 
 
 def trial_line(plan: Plan, trials: Sequence[Trial], trial: Trial) -> str:
@@ -57,9 +69,7 @@ def duration_words(seconds: float) -> str:
 
 
 def _cell_words(plan: Plan, cell: Cell) -> str:
-    each: str = Message(
-        f"unit.{workload_of(plan.settings).unit(plan.settings)}", count=cell.amount_per_process
-    )
+    each = _work(plan, cell.amount_per_process)
     if cell.parts > 1:
         each = f"{each} in {cell.parts} parts"
     elif cell.processes_per_pi > 1:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pi_speedup import __version__
 from pi_speedup.catalogue import Catalogue, Message
-from pi_speedup.model.plan import LeftOut
+from pi_speedup.model.plan import ALONE, LeftOut
 from pi_speedup.model.report import (
     Check,
     Comparison,
@@ -107,7 +107,7 @@ def build_report(contents: Contents) -> Report:
         order_seed=plan.order_seed,
         workload=evidence.workload.name,
         unit=evidence.workload.unit(plan.settings),
-        amount_per_process=evidence.workload.amount(plan.settings),
+        amount_per_process=evidence.cells[ALONE].amount_per_process,
         settings=settings,
         caveat=plan.settings.caveat or None,
         pis=plan.pis,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
@@ -29,23 +30,27 @@ def pis_of(count: int, left_out: int = 0) -> Message:
 
 def used(evidence: Evidence) -> Message:
     """Return which part of a Pi worked: `one core`, `0.5 of one core`, `all 4 cores`, `2 cores`."""
-    processes = evidence.together.processes_per_pi
-    limit = evidence.plan.settings.cpu_limit_cores
-    kind = "one" if processes == 1 else "all" if _cores(evidence) == {processes} else "some"
-    return Message(f"used.{kind}" if limit >= 1 else f"used.{kind}_share", count=processes, share=limit)
+    limit, working = evidence.plan.settings.cpu_limit_cores, _working(evidence)
+    kind = "one" if working == 1 else "all" if _cores(evidence) == {working} else "some"
+    return Message(f"used.{kind}" if limit >= 1 else f"used.{kind}_share", count=working, share=limit)
 
 
 def idle(evidence: Evidence) -> Message:
     """Return what of the Pis was left idle."""
-    processes, cores = evidence.together.processes_per_pi, _cores(evidence)
+    working, cores = _working(evidence), _cores(evidence)
     if None in cores:
         return Message("idle.unknown")
     counts = sorted(count for count in cores if count is not None)
-    if counts[-1] <= processes:
+    if counts[-1] <= working:
         return Message("idle.none")
     if len(counts) == 1:
-        return Message("idle.some", idle=counts[0] - processes, cores=counts[0])
-    return Message("idle.range", low=max(0, counts[0] - processes), high=counts[-1] - processes)
+        return Message("idle.some", idle=counts[0] - working, cores=counts[0])
+    return Message("idle.range", low=max(0, counts[0] - working), high=counts[-1] - working)
+
+
+def _working(evidence: Evidence) -> int:
+    """Return on how many cores of a Pi processes may work: one each, or as many as a command may use."""
+    return math.ceil(evidence.together.processes_per_pi * max(1.0, evidence.plan.settings.cpu_limit_cores))
 
 
 def estimate(of: Estimate, digits: int = 2, percent: bool = False) -> Message:

@@ -88,13 +88,14 @@ class Command(Workload):
     name: ClassVar[str] = "command"
     program: ClassVar[str] = "files/run_command.sh"
     amount_setting: ClassVar[str] = "benchmark_runs_per_process"
+    first_amount: ClassVar[int] = 1
     expected_per_second: ClassVar[float | None] = None
 
     def unit(self, settings: Settings) -> Unit:
         """Count runs of the command, or jobs that are done in parts."""
         return "job" if settings.divisible else "run"
 
-    def amount(self, settings: Settings) -> int:
+    def amount_given(self, settings: Settings) -> int | None:
         """Return how often a process runs the command."""
         return settings.runs_per_process
 

@@ -115,13 +115,14 @@ class Pi(Workload):
     name: ClassVar[str] = "pi"
     program: ClassVar[str] = "files/pi_worker.py"
     amount_setting: ClassVar[str] = "benchmark_samples_per_process"
+    first_amount: ClassVar[int] = 100_000
     expected_per_second: ClassVar[float | None] = 1_000_000.0
 
     def unit(self, settings: Settings) -> Unit:
         """Count points."""
         return "sample"
 
-    def amount(self, settings: Settings) -> int:
+    def amount_given(self, settings: Settings) -> int | None:
         """Return the points of a process."""
         return settings.samples_per_process
 

@@ -39,13 +39,14 @@ class Workload(ABC):
     """A program that is measured. What a report says of it alone is in report/workload/.
 
     `program`: its file, below the project's folder. `amount_setting`: the setting that says how much a
-    process does. `expected_per_second`: how much one core of a Raspberry Pi 4 does, before anything was
-    measured; None where nobody knows.
+    process does. `first_amount`: of it, what a calibration begins with. `expected_per_second`: how much one
+    core of a Raspberry Pi 4 does, before anything was measured; None where nobody knows.
     """
 
     name: ClassVar[str]
     program: ClassVar[str]
     amount_setting: ClassVar[str]
+    first_amount: ClassVar[int]
     expected_per_second: ClassVar[float | None]
 
     @abstractmethod
@@ -53,8 +54,8 @@ class Workload(ABC):
         """Return what its work is counted in."""
 
     @abstractmethod
-    def amount(self, settings: Settings) -> int:
-        """Return how much of it a process does in a cell that is not `alone-long`."""
+    def amount_given(self, settings: Settings) -> int | None:
+        """Return how much of it a process does in a cell that is not `alone-long`; None: find it out."""
 
     def is_divided(self, settings: Settings) -> bool:
         """Say whether the processes of a trial share one whole job, or each does one by itself."""

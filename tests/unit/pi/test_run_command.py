@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pi_speedup.problem import ProblemError
 from pi_speedup.workload import Assignment, workload_of
 from pi_speedup.workload.command import MOST_PROGRAM_BYTES, CommandReport, read_program, seed_of
 from tests.unit.plan.factory import plan
+from tests.virtual import await_that
 
 WRAPPER = (Path(__file__).parents[3] / "files" / "run_command.sh").read_text()
 SHELLS = {"dash": ["dash"], "bash": ["bash", "--posix"], "busybox": ["busybox", "sh"]}
@@ -41,7 +43,7 @@ def left(tmp_path: Path) -> Iterator[Path]:
 
 
 def planned(**settings: Any) -> Plan:
-    given = {f"benchmark_{name}": value for name, value in settings.items()}
+    given = {f"benchmark_{name}": value for name, value in {"runs_per_process": 1, **settings}.items()}
     return plan(**dict(settings_from({"benchmark_base_runtime": "process", **given})))
 
 
@@ -241,6 +243,36 @@ def test_what_hangs_is_ended_at_the_deadline(shell: list[str], left: Path, what:
         124,
         b"pi-speedup: not finished after 1 s, so it ended itself",
     )
+
+
+def test_whoever_ends_it_ends_all_of_it_at_once(shell: list[str], left: Path) -> None:
+    of = planned(command="sleep 100 & sleep 101")
+    told = Assignment(of, slot(of, "alone"), 1, 60, pi="pi-1")
+    workload = workload_of(of.settings)
+    mark = f"TEST_MARK={left}"
+    with subprocess.Popen(
+        [*shell, *workload.base_words(told)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={"PATH": os.environ["PATH"], "TMPDIR": str(left), "TEST_MARK": str(left)},
+    ) as running:
+        assert running.stdin is not None
+        running.stdin.write(workload.base_input(told, workload.text(WRAPPER, "")).encode())
+        running.stdin.close()
+        await_that(lambda: "sleep 101" in commands_with(mark), "the command runs")
+        running.terminate()
+        assert running.wait(30) == 143
+        await_that(lambda: not commands_with(mark), "nothing of it runs")
+
+
+def commands_with(mark: str) -> str:
+    """Return the command lines of the processes that have this in their environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if mark.encode() in (folder / "environ").read_bytes():
+                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return "\n".join(found)
 
 
 def test_binary_output_and_a_line_like_a_result_are_no_result(shell: list[str], left: Path) -> None:

@@ -17,7 +17,7 @@ PIS = ("pi-1", "pi-2", "pi-3")
 def plan(pis: tuple[str, ...] = PIS, cores: dict[str, int | None] | None = None, **settings: Any) -> Plan:
     """Return the plan of a run named x on these Pis; the first works alone."""
     return make_plan(
-        Settings(**settings),
+        Settings(**{"samples_per_process": 10_000_000, "runs_per_process": 1, **settings}),
         run_id="x",
         made_at="2026-11-25T12:00:00Z",
         pis=pis,

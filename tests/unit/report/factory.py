@@ -96,7 +96,7 @@ def lognormal(spread: float) -> Noise:
 
 def settings(**values: Any) -> Settings:
     """Return settings that measure 10 s a pod."""
-    return Settings(**{"samples_per_process": 10_000_000, "order_seed": 4, **values})
+    return Settings(**{"samples_per_process": 10_000_000, "runs_per_process": 1, "order_seed": 4, **values})
 
 
 def plan(pis: int = 3, **values: Any) -> Plan:

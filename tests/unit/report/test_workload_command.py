@@ -223,3 +223,9 @@ def test_the_terminal_says_what_was_run(language: str) -> None:
     lines = "\n".join(terminal_table(made, Catalogue(language, made.unit)))
     assert "./job" in lines
     assert "samples" not in lines
+
+
+def test_a_command_may_use_all_cores_of_a_pi() -> None:
+    made = report(copies(cpu_limit_cores=4))
+    assert made.used == "all 4 cores"
+    assert made.idle == build_report(factory.contents(factory.plan(processes_per_pi=4))).idle

@@ -88,7 +88,7 @@ def job_manifest(
         command=words[:3],
         arguments=words[3:],
         cpu_limit=f"{millicores}m",
-        cpu_request=f"{millicores if cell.processes_per_pi == 1 else millicores // 2}m",
+        cpu_request=f"{millicores // 2 if cell.processes_per_pi > 1 or millicores > 1000 else millicores}m",
         memory_limit=f"{settings.container_memory_mib(cell.processes_per_pi)}Mi",
         scratch=f"{settings.scratch_mib}Mi" if settings.command else None,
         deadline_seconds=deadline_seconds,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from pi_speedup.catalogue import Message
+from pi_speedup.model.calibration import SHORT_SECONDS
 from pi_speedup.model.host import Host
 from pi_speedup.report.checks.registry import Finding, check, flagged, passed, unknown
 from pi_speedup.report.evidence import Evidence, Measurement, Work
@@ -19,8 +20,6 @@ _CLOCK_SECONDS = 0.01
 _CLOCK_SHARE = 0.01
 # A CPU limit may stop a worker between two readings for nearly a period of its quota, 0.1 s by default.
 _BETWEEN_READINGS_SECONDS = 0.1
-# Measured: runs of 1 s show a fifth less speedup than runs of 10 s, as starting weighs in; 3 s come close.
-_LEAST_SECONDS = 3.0
 # What late pods may cost of the speedup in one round.
 _MOST_LATE_SHARE = 0.05
 # And what they may cost however usual that is: beyond it the figure is one of starting, not of computing.
@@ -103,13 +102,15 @@ def short_run(evidence: Evidence) -> Finding:
     """Look for the shortest worker."""
     measurement, work = min(evidence.works, key=lambda pair: pair[1].seconds)
     figures = Message("check.short_run.shortest", who=measurement.who(work), seconds=work.seconds)
-    if work.seconds < _LEAST_SECONDS:
+    if work.seconds < SHORT_SECONDS:
         return flagged(
             [figures],
             Message(
                 "check.short_run.possible",
-                seconds=_LEAST_SECONDS,
-                setting=evidence.workload.amount_setting,
+                seconds=SHORT_SECONDS,
+                setting=evidence.workload.amount_setting
+                if evidence.plan.calibration is None
+                else "benchmark_trial_seconds",
             ),
             "doubtful",
         )

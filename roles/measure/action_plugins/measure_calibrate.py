@@ -31,10 +31,7 @@ from pi_speedup.workload import program_of, workload_of
 
 
 class ActionModule(ActionBase):
-    """Argument: `run_dir`. Writes calibration.json there.
-
-    Never fails: returns `problem`, the line to fail with later or an empty text.
-    """
+    """Argument: `run_dir`. Writes calibration.json there."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Ask the Pi."""
@@ -50,8 +47,8 @@ class ActionModule(ActionBase):
                 # Ansible hands results over through a pipe that nobody reads now: it would wait for ever.
                 os._exit(1)
             line = f"run {run.id}: stopped by {stop.by}" if isinstance(stop, Interrupted) else str(stop)
-            return {**result, "changed": False, "problem": line}
-        return {**result, "changed": False, "problem": ""}
+            return {**result, "failed": True, "msg": line}
+        return {**result, "changed": False}
 
     def _calibrate(self, store: RunStore, run: Run, variables: dict[str, Any] | None) -> None:
         settings, tell = run.settings, Display().display

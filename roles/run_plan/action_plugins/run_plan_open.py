@@ -20,7 +20,7 @@ sys.path.insert(0, str(_PROJECT / "src"))
 
 from pi_speedup.codes import Code
 from pi_speedup.model.settings import PREFIX
-from pi_speedup.plan.opening import Here, Inventory, calibrate_on, open_door, settings_of
+from pi_speedup.plan.opening import Here, Inventory, needs_calibration, open_door, settings_of
 from pi_speedup.problem import ProblemError, refuse
 from pi_speedup.store import RUN_FILE, RunStore
 from pi_speedup.text import one_line, to_plain
@@ -76,7 +76,7 @@ class ActionModule(ActionBase):
             "fetch_from": run.fetch_from,
             "pis": list(run.pis),
             "look_at": list(run.pis) if run.settings.host_checks else [],
-            "calibrate_on": calibrate_on(run),
+            "calibrate": needs_calibration(run),
         }
 
     def _all_settings(self, variables: dict[str, Any], groups: dict[str, list[str]]) -> dict[str, object]:

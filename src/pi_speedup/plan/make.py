@@ -10,7 +10,7 @@ from pi_speedup import __version__
 from pi_speedup.codes import Code
 from pi_speedup.model.calibration import Calibration
 from pi_speedup.model.plan import ALONE, ALONE_LONG, ALONE_ON, SLOW, SLOW_SHARE, Cell, LeftOut, Plan
-from pi_speedup.model.settings import Settings
+from pi_speedup.model.settings import PREFIX, Settings
 from pi_speedup.problem import refuse
 from pi_speedup.text import listed
 from pi_speedup.workload import workload_of
@@ -124,7 +124,7 @@ def probe_plan(
     settings: Settings, *, run_id: str, pi: str, amount: int, cores: Mapping[str, int | None]
 ) -> Plan:
     """Return a plan of one Pi alone that does so much, for a calibration; nothing of it is kept."""
-    given = {"samples_per_process": amount, "runs_per_process": amount}
+    given = {workload_of(settings).amount_setting.removeprefix(PREFIX): amount}
     fewest = {"rounds": 1, "warm_up": False, "long_rounds": 0, "sweep": False, "each_pi": False}
     return make_plan(
         settings.model_copy(update={**given, **fewest, "control_round": False}),

@@ -96,10 +96,9 @@ def open_door(
         ) from None
 
 
-def calibrate_on(run: Run) -> list[str]:
-    """Return the Pi to be asked how much a trial should do; () where the settings, or a plan, say it."""
-    known = run.continues or workload_of(run.settings).amount_given(run.settings) is not None
-    return [run.base_pi] if run.door == "benchmark" and not known else []
+def needs_calibration(run: Run) -> bool:
+    """Say whether a Pi has to be asked how much a trial should do: neither the settings nor a plan say it."""
+    return not run.continues and workload_of(run.settings).amount_given(run.settings) is None
 
 
 def settings_of(run: Mapping[str, object], pis: Mapping[str, Mapping[str, object]]) -> dict[str, object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from pi_speedup.codes import Code
+from pi_speedup.model.calibration import Calibration, Reading
 from pi_speedup.model.plan import Plan, Slot
 from pi_speedup.model.settings import Settings
 from pi_speedup.model.trial import Moment, Trial
@@ -17,12 +18,14 @@ PIS = ("pi-1", "pi-2", "pi-3")
 def plan(pis: tuple[str, ...] = PIS, cores: dict[str, int | None] | None = None, **settings: Any) -> Plan:
     """Return the plan of a run named x on these Pis; the first works alone."""
     return make_plan(
-        Settings(**{"samples_per_process": 10_000_000, "runs_per_process": 1, **settings}),
+        Settings(**settings),
         run_id="x",
         made_at="2026-11-25T12:00:00Z",
         pis=pis,
         base_pi=pis[0],
         worker_sha256="0" * 64,
+        # For the 10 s that are wished.
+        calibration=Calibration(readings=(Reading(amount=10_000_000, seconds=10.0),)),
         cores=cores or {},
         fresh_seed=1,
     )

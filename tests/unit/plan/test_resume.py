@@ -53,7 +53,7 @@ def test_a_run_that_left_a_pi_out_is_one_of_these_pis(pis: tuple[str, ...], word
         (
             {"samples_per_process": 5000},
             {},
-            r"benchmark_samples_per_process was 10000000 and is 5000.*-e benchmark_samples_per_process=1",
+            r"benchmark_samples_per_process was '' and is 5000.*-e benchmark_samples_per_process=''",
         ),
         ({"sweep": True}, {}, r"benchmark_sweep was false and is true"),
         ({"target_percent": 2}, {}, r"benchmark_target_percent was '' and is 2\.0"),

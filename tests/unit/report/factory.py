@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pi_speedup.codes import Code
+from pi_speedup.model.calibration import Calibration, Reading
 from pi_speedup.model.host import AFTER, BEFORE, Host, HostLook, HostState
 from pi_speedup.model.node import Node, Nodes
 from pi_speedup.model.plan import Cell, LeftOut, Plan, Slot
@@ -96,7 +97,7 @@ def lognormal(spread: float) -> Noise:
 
 def settings(**values: Any) -> Settings:
     """Return settings that measure 10 s a pod."""
-    return Settings(**{"samples_per_process": 10_000_000, "runs_per_process": 1, "order_seed": 4, **values})
+    return Settings(**{**({"runs_per_process": 1} if "command" in values else {}), "order_seed": 4, **values})
 
 
 def plan(pis: int = 3, **values: Any) -> Plan:
@@ -109,6 +110,7 @@ def plan(pis: int = 3, **values: Any) -> Plan:
         pis=names,
         base_pi="pi-1",
         worker_sha256="ab" * 32,
+        calibration=Calibration(readings=(Reading(amount=10_000_000, seconds=10.0),)),
         cores=dict.fromkeys(names, 4),
         fresh_seed=4,
     )

@@ -93,16 +93,19 @@ def test_each_check_and_control_has_its_words() -> None:
 
 def test_a_message_is_its_english_text_and_can_be_said_in_chinese() -> None:
     found = Message(
-        "check.flag",
-        found=[Message("check.starved.got", who="pi-2", used=0.5, budget=1.0)] * 7,
-        possible=Message("check.no_round"),
+        "terminal.flag",
+        found=Message(
+            "check.found", found=[Message("check.starved.got", who="pi-2", used=0.5, budget=1.0)] * 7
+        ),
+        code="starved",
+        meaning=Message("check.no_round"),
     )
     assert found.startswith("pi-2 got 0.50 of its 1.00 cores; pi-2 got") and found.endswith(
-        "and 2 more. no round is complete"
+        "and 2 more [starved]. no round is complete"
     )
     said = Catalogue("zh-TW").say(found)
     assert said.startswith("pi-2 只得到 1.00 個核心中的 0.50 個；")
-    assert said.endswith("，另有 2 項。沒有任何一輪完整量測")
+    assert said.endswith("，另有 2 項 [starved]。沒有任何一輪完整量測")
     assert Catalogue("zh-TW").say("x {names} y") == "x {names} y"
 
 

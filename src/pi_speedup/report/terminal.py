@@ -6,12 +6,13 @@ from collections.abc import Iterable
 
 from pi_speedup.catalogue import Catalogue
 from pi_speedup.model.report import Check, Estimate, Report
+from pi_speedup.report.wording import in_brief
 from pi_speedup.report.workload import own_section
 from pi_speedup.text import columns, one_line
 
 TABLE_COLUMNS = 100
-# What a check found in many rounds is long and would hide the rest. The other formats have all of it.
-_MOST_LINES_A_FLAG = 2
+# What a cluster said may be long and would hide the rest. The other formats have all of it.
+_MOST_LINES_A_FLAG = 3
 # Of each column of the figures: blanks before it, its width, and whether it begins at the left.
 _ROW = (
     (0, 24, True),
@@ -58,7 +59,8 @@ def terminal_table(report: Report, words: Catalogue) -> tuple[str, ...]:
     flags = [check for check in report.checks if check.status == "flag" and check.code not in said]
     for check in sorted(flags, key=_weight):
         label = _padded(words(f"terminal.{check.effect}"), 8)
-        lines += _cut(_wrapped(f"{label} {check.code}: {words.say(check.found)}", 9))
+        flag = words("terminal.flag", found=in_brief(check), code=check.code, meaning=check.meaning or "")
+        lines += _cut(_wrapped(f"{label} {flag}", 9))
     return tuple(line.rstrip() for line in lines)
 
 

@@ -168,7 +168,10 @@ def test_a_doubtful_run_is_said(runs: Path, tmp_path: Path, capsys: pytest.Captu
     plan = factory.plan().model_copy(update={"run_id": "starved"})
     folder = factory.write(tmp_path / "x", factory.contents(plan, defect=starved))
     main(["compare", "--runs-dir", str(runs), "zz-before", str(folder)])
-    assert "NOTE starved is doubtful because of starved" in capsys.readouterr().out
+    assert (
+        "NOTE starved is doubtful: pi-1 in alone in round 1 got 0.50 of its 1.00 cores and 30 more\n"
+        in capsys.readouterr().out
+    )
 
 
 def page(data: str) -> str:

@@ -20,7 +20,9 @@ from pi_speedup.problem import Problem, ProblemError
 from pi_speedup.report.build import build_report, report_files
 from pi_speedup.report.evidence import Contents
 from pi_speedup.report.markdown import escape_markdown, markdown
+from pi_speedup.report.page.page import page
 from pi_speedup.report.terminal import TABLE_COLUMNS, terminal_table
+from pi_speedup.report.wording import in_brief
 from pi_speedup.text import columns
 from tests.unit.report import factory
 
@@ -125,7 +127,7 @@ def test_a_pi_that_was_left_out_is_named_wherever_the_pis_are() -> None:
     assert [each.pi for each in report.left_out] == ["pi-3"]
     assert report.comparisons[0].efficiency.value > 0.8
     shown = " ".join(" ".join(terminal_table(report, EN)).split())
-    assert "NOTED left_out: pi-3 was left out (cordoned (unschedulable)). 2 of 3 Pis measured" in shown
+    assert "NOTED pi-3 was left out (cordoned (unschedulable)) [left_out]. 2 of 3 Pis measured" in shown
     text = markdown(report, (), EN)
     assert text.startswith("# Speedup of 2 of 3 Pis\n")
     assert "\n2 of 3 Pis measured. Left out, so in no figure: pi-3 (cordoned (unschedulable)).\n" in text
@@ -151,28 +153,29 @@ VERDICTS: dict[str, tuple[Any, str, tuple[str, ...], str]] = {
         lambda: quiet(hosts=factory.hosts(factory.plan())),
         "sound",
         (),
-        "Sound: no check gives a reason to doubt the figures. 51 of 51 checks looked at.",
+        "Sound: no check gives a reason to doubt the figures. 51 of 51 checks could be made.",
     ),
     "of Pis that nobody looked at": (
         lambda: quiet(),
         "sound",
         (),
-        "Sound as far as seen: no check gives a reason to doubt the figures. 45 of 51 checks looked at; not: "
-        "model_differs, governor_differs, throttled, temperature, load, clock_offset.",
+        "Sound as far as seen: no check gives a reason to doubt the figures. 45 of 51 checks could be made; "
+        "not checked: different models, different frequency governors, throttling, overheating, Pis that "
+        "were busy before the run, clocks that are apart.",
     ),
     "of rounds that vary much": (
         lambda: factory.contents(hosts=factory.hosts(factory.plan()), noise=0.03),
         "sound",
         (),
-        "Sound as far as seen: no check gives a reason to doubt the figures. 51 of 51 checks looked at; too "
-        "noisy to tell: ",
+        "Sound as far as seen: no check gives a reason to doubt the figures. 51 of 51 checks could be made; "
+        "too noisy to tell: ",
     ),
     "doubtful": (
         lambda: factory.contents(factory.plan(samples_per_process=1_000_000)),
         "doubtful",
         ("short_run",),
-        "45 of 51 checks looked at; not: model_differs, governor_differs, throttled, temperature, load, "
-        "clock_offset",
+        "Doubtful: the shortest trial took 0.972 s (pi-2 in together-3 in round 5). 45 of 51 checks could be "
+        "made; not checked: different models, ",
     ),
     "of the inventory only": (
         lambda: factory.contents(
@@ -180,8 +183,8 @@ VERDICTS: dict[str, tuple[Any, str, tuple[str, ...], str]] = {
         ),
         "sound",
         (),
-        "49 of 51 checks looked at; not: system_differs, nodes. The Pis are those of the inventory: nothing "
-        "is known of their nodes",
+        "49 of 51 checks could be made; not checked: different kernels, kubelets or systems, a node that "
+        "could not take a pod. The Pis are those of the inventory: nothing is known of their nodes",
     ),
     "invalid, which outweighs doubtful": (
         lambda: factory.contents(
@@ -190,7 +193,7 @@ VERDICTS: dict[str, tuple[Any, str, tuple[str, ...], str]] = {
         ),
         "invalid",
         ("counts",),
-        "Invalid, because of counts.",
+        "Invalid: pi-1 in alone in round 1 came to pi = 0.004000 (1,000 of 1,000,000 points inside) and ",
     ),
 }
 
@@ -247,7 +250,7 @@ def test_pis_before_and_after() -> None:
     text = markdown(build_report(factory.contents(plan, hosts=hosts)), (), EN)
     row = next(line for line in text.splitlines() if line.startswith("| pi-2 | Raspberry Pi 4"))
     assert "48.3 °C → 84.5 °C | +0.000 s ± 0.020 s | 0.40 | ondemand |" in row
-    assert "after the run: throttled; during the run: throttled" in row
+    assert "after the run: throttled, during the run: throttled" in row
     # The plan may say that the Pis were to be looked at: why there is no look is not known.
     unlooked = markdown(build_report(factory.contents()), (), EN)
     assert "holds no look at the Pis over SSH" in unlooked and "is false" not in unlooked
@@ -338,21 +341,46 @@ def test_the_terminal_keeps_its_width_whatever_comes() -> None:
     assert "".join(lines).count("\N{CJK UNIFIED IDEOGRAPH-4E00}") == 150
 
 
-def test_each_flag_is_shown_the_worst_first_in_two_lines_at_most() -> None:
-    report = build_report(_hostile())
+@pytest.mark.parametrize(
+    ("language", "finding", "remedy"),
+    [
+        ("en", "pi-2 was throttled during the run", "Use a better power supply or more cooling."),
+        ("zh-TW", "pi-2 在測試期間被降頻", "請改善供電或散熱。"),
+    ],
+    ids=["en", "zh-TW"],
+)
+def test_a_doubt_is_what_was_found_with_what_helps(language: str, finding: str, remedy: str) -> None:
+    hosts = factory.hosts(factory.plan(), after={"throttled": 0x40000})
+    report, words = build_report(factory.contents(hosts=hosts)), Catalogue(language)
+    terminal = " ".join(terminal_table(report, words)).replace("  ", " ")
+    for text in (markdown(report, (), words), page(report, (), words), terminal):
+        assert finding in text and remedy in text
+    verdict = words.say(report.verdict.words)
+    assert finding in verdict and "throttled," not in verdict and "_" not in verdict
+
+
+def test_each_flag_is_shown_the_worst_first_in_three_lines_at_most() -> None:
+    def wordy(draft: factory.Draft) -> None:
+        if draft.slot.round == 6 and not draft.base:
+            draft.outcome = "failed"
+            draft.problem = PROBLEM.model_copy(update={"what": "word " * 100})
+
+    plan = factory.plan(samples_per_process=1_000_000)
+    report = build_report(factory.contents(plan, defect=wordy))
     lines = terminal_table(report, EN)
     # Of the rounds that are missing the line of the run has told.
     flags = [check for check in report.checks if check.status == "flag" and check.code != "incomplete"]
     labels = ("INVALID ", "DOUBTFUL", "NOTED   ")
     first = next(number for number, line in enumerate(lines) if line.startswith(labels))
     shown = [" ".join(part.split()) for part in "\n".join(lines[first:]).replace("\n   ", " ").split("\n")]
-    assert len(shown) == len(flags) and len(lines[first:]) <= 2 * len(flags)
-    found = {check.code: " ".join(check.found.split()) for check in flags}
+    assert len(shown) == len(flags) and len(lines[first:]) <= 3 * len(flags)
+    flags.sort(key=lambda check: ["invalid", "doubtful", "none"].index(check.effect))
     whole = []
-    for flag in shown:
-        code, _, words = flag.split(" ", 1)[1].partition(": ")
-        assert found[code] == words or (words.endswith(" …") and found[code].startswith(words[:-2]))
-        whole.append(found[code] == words)
+    for flag, check in zip(shown, flags, strict=True):
+        words, said = (" ".join(each.split()) for each in (flag.split(" ", 1)[1], in_brief(check)))
+        said = f"{said} [{check.code}]. {check.meaning}"
+        assert said == words or (words.endswith(" …") and said.startswith(words[:-2]))
+        whole.append(said == words)
     assert any(whole) and not all(whole)
     effects = [flag.split()[0] for flag in shown]
     assert effects == sorted(effects, key=["INVALID", "DOUBTFUL", "NOTED"].index)

@@ -18,8 +18,10 @@ from pi_speedup.report.wording import (
     SIGNS,
     budget,
     host_name,
+    in_brief,
     left_out,
     main_comparison,
+    outcome,
     range_of,
     readings,
     session_words,
@@ -36,6 +38,10 @@ def page(report: Report, trials: Sequence[Trial], words: Catalogue) -> str:
     typical = typical_round(report, trials)
     by_code = {check.code: check for check in report.checks}
     progress = report.progress
+
+    def titles(codes: Sequence[str]) -> list[str]:
+        return [by_code[code].title for code in codes if code in by_code]
+
     return document(
         TEMPLATES / "report.html.j2",
         words,
@@ -49,7 +55,13 @@ def page(report: Report, trials: Sequence[Trial], words: Catalogue) -> str:
         else words("page.no_figure_title"),
         main=main,
         sign=SIGNS[report.verdict.status],
-        because=[by_code[code] for code in report.verdict.because if code in by_code],
+        because=[
+            (words.say(in_brief(by_code[code])), words.say(by_code[code].meaning or ""))
+            for code in report.verdict.because
+            if code in by_code
+        ],
+        not_looked_at=titles(report.verdict.not_looked_at),
+        blind=titles(report.verdict.blind),
         charts=charts(report, trials, words),
         rounds={each.round: each for each in main[0].rounds} if main else {},
         binned=progress.rounds_complete > MOST_DOTS,
@@ -73,6 +85,7 @@ def page(report: Report, trials: Sequence[Trial], words: Catalogue) -> str:
         slowest_pi=slowest_pi,
         budget=budget,
         own=own_section(report, words),
+        outcome=lambda each: outcome(each, words),
     )
 
 

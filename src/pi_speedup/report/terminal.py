@@ -13,6 +13,7 @@ from pi_speedup.text import columns, one_line
 TABLE_COLUMNS = 100
 # What a cluster said may be long and would hide the rest. The other formats have all of it.
 _MOST_LINES_A_FLAG = 3
+_MOST_POINTS = 16
 # Of each column of the figures: blanks before it, its width, and whether it begins at the left.
 _ROW = (
     (0, 24, True),
@@ -34,7 +35,7 @@ def terminal_table(report: Report, words: Catalogue) -> tuple[str, ...]:
     verdict = words.say(report.verdict.words)
     lines += _wrapped(words("terminal.verdict", verdict=f"{verdict[0].lower()}{verdict[1:]}"))
     if report.comparisons:
-        lines += ["", *_figures(report, words), "", *_losses(report, words)]
+        lines += ["", *_figures(report, words), *_sweep(report, words), "", *_losses(report, words)]
     own = own_section(report, words)
     if own is not None:
         lines += _labelled(words, own.label, own.short)
@@ -88,6 +89,25 @@ def _figures(report: Report, words: Catalogue) -> list[str]:
             name = words(f"figure.{comparison.name}")
             lines += _wrapped(words("terminal.no_interval", name=name, why=comparison.no_interval), 1)
     return lines
+
+
+def _sweep(report: Report, words: Catalogue) -> list[str]:
+    """Return a line for each number of Pis, of many for some, the last one among them."""
+    points = report.sweep.points if report.sweep is not None else ()
+    step = -(-len(points) // _MOST_POINTS) or 1
+    return [
+        _row(
+            words.count("pi", each.pis),
+            "",
+            "",
+            f"{each.speedup.value:.2f}",
+            _range(each.speedup, words),
+            words.percent(each.efficiency.value),
+            "",
+        )
+        for each in points[::-step][::-1]
+        if len(points) > 1
+    ]
 
 
 def _row(*cells: str) -> str:

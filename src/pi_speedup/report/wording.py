@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -74,6 +75,28 @@ def range_of(of: Estimate, words: Catalogue, *, percent: bool = False) -> str:
     if of.minimum == of.maximum:
         return words("hero.no_interval_one")
     return words("hero.no_interval", range=words.span(shown(of.minimum), shown(of.maximum)))
+
+
+def hardware(report: Report, words: Catalogue) -> str:
+    """Return how many Pis of which models measured, and what of each worked; `3 Pis` where nobody told."""
+    models: dict[str, int] = {}
+    for pi in report.pis:
+        states = [state for host in report.hosts if host.name == pi for state in (host.before, host.after)]
+        model = next((model for state in states if state and (model := model_of(state))), "")
+        models[model] = models.get(model, 0) + 1
+    known = [words("hero.model", count=count, model=model) for model, count in models.items()]
+    pis = words.count("pi", len(report.pis)) if "" in models else words.listed(known)
+    return words("hero.hardware", pis=pis, used=report.used)
+
+
+def model_of(state: HostState) -> str:
+    """Return a Pi's model without the revision of its board, which is as fast; empty if it is not known."""
+    return re.sub(r" Rev \S+$", "", state.model or "")
+
+
+def one_pi_seconds(of: Comparison) -> float:
+    """Return how long one Pi would need for the work of all."""
+    return of.one_pi.seconds.geometric_mean * of.all_pis.amount / of.one_pi.amount
 
 
 def cell_name(report: Report, cell: str, words: Catalogue) -> str:

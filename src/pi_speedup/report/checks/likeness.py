@@ -20,6 +20,7 @@ from pi_speedup.report.checks.registry import (
 )
 from pi_speedup.report.evidence import Evidence, Work
 from pi_speedup.report.images import comparable_kinds, same_images, short_name
+from pi_speedup.report.wording import model_of
 from pi_speedup.text import listed, one_line
 
 # A limit that nothing enforces shows in what was used.
@@ -304,8 +305,7 @@ def _same_state(evidence: Evidence, what: str) -> Finding:
 def _value(state: HostState, what: str) -> str:
     if what == "governor":
         return "+".join(state.governors)
-    # A revision of a board is the same model to most people, and often as fast.
-    return re.sub(r" Rev \S+$", "", state.model or "")
+    return model_of(state)
 
 
 def _python(work: Work) -> str:

@@ -17,17 +17,19 @@ from pi_speedup.report.page.trials import typical_round
 from pi_speedup.report.wording import (
     SIGNS,
     budget,
+    hardware,
     host_name,
     in_brief,
     left_out,
     main_comparison,
+    one_pi_seconds,
     outcome,
     range_of,
     readings,
     session_words,
     slowest_pi,
 )
-from pi_speedup.report.workload import own_section
+from pi_speedup.report.workload import own_section, program
 
 _TONES = {"invalid": "invalid", "doubtful": "doubtful", "none": "noted"}
 
@@ -69,13 +71,11 @@ def page(report: Report, trials: Sequence[Trial], words: Catalogue) -> str:
         flags=_flags(report),
         unknown=[check for check in report.checks if check.status == "unknown"],
         passed=[check for check in report.checks if check.status == "pass"],
-        ending=words(
-            "ending.line",
-            done=progress.rounds_complete,
-            planned=words.count("round", progress.rounds_planned),
-            ending=progress.ending.words,
-        ),
-        go_on=progress.ending.kind not in ("complete", "target", "budget"),
+        ending=_ending(report, words),
+        stopped=_stopped(report, words),
+        hardware=hardware(report, words),
+        program=program(report, words),
+        one_pi_seconds=one_pi_seconds,
         command=command(report),
         settings=_settings(report),
         facts=_facts(report, trials, words),
@@ -95,6 +95,25 @@ def command(report: Report) -> str:
     if not given:
         return "ansible-playbook benchmark.yml"
     return f"ansible-playbook benchmark.yml -e {shlex.quote(json.dumps(given, ensure_ascii=False))}"
+
+
+def _ending(report: Report, words: Catalogue) -> str:
+    progress = report.progress
+    planned = words.count("round", progress.rounds_planned)
+    return words("ending.line", done=progress.rounds_complete, planned=planned, ending=progress.ending.words)
+
+
+def _stopped(report: Report, words: Catalogue) -> str:
+    """Return where a run stopped that did not end by plan; empty where it did."""
+    ending = report.progress.ending
+    if ending.kind in ("complete", "target", "budget"):
+        return ""
+    tries = [trial for trial in report.trials if trial.outcome != "ok"]
+    if ending.kind not in ("failed", "interrupted") or not tries:
+        return _ending(report, words)
+    number, of_all = tries[-1].round, report.progress.rounds_planned
+    where = words("stopped.round" if number else "stopped.warm_up", round=number, rounds=of_all)
+    return words(f"stopped.{ending.kind}", where=where)
 
 
 def _flags(report: Report) -> list[tuple[Check, str]]:

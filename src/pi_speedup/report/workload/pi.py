@@ -14,6 +14,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from pi_speedup.catalogue import Catalogue, Message
+from pi_speedup.model.report import Report
 from pi_speedup.model.worker import WorkerReport
 from pi_speedup.report.checks.registry import Finding, check, flagged, passed
 from pi_speedup.report.evidence import Evidence, Measurement, Work
@@ -42,6 +43,9 @@ class OwnPi(Own):
         "inside",
         "samples_per_second",
     )
+
+    def program(self, report: Report, words: Catalogue) -> str:
+        return words("pi.program")
 
     def result(self, evidence: Evidence) -> Result:
         """Return pi, merged from the counts of all Pis together."""

@@ -156,6 +156,6 @@ def test_only_the_table_of_units_names_them() -> None:
 def test_a_program_is_counted_in_its_own_unit(language: str, unit: Unit) -> None:
     words = Catalogue(language, unit)
     names = catalogue(language)
-    assert names[f"unit.{unit}.units"] in words("figure.end_to_end")
+    assert names[f"unit.{unit}.units"] in words("trials.alone_long", pi="pi-1")
     assert words.work(7) == names[f"unit.{unit}.other"].format(count=7)
     assert words.rate(7.2) == names[f"unit.{unit}.rate"].format(value="7")

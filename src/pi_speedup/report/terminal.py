@@ -14,14 +14,15 @@ TABLE_COLUMNS = 100
 # What a cluster said may be long and would hide the rest. The other formats have all of it.
 _MOST_LINES_A_FLAG = 3
 _MOST_POINTS = 16
+_LABEL_COLUMNS = 11
 # Of each column of the figures: blanks before it, its width, and whether it begins at the left.
 _ROW = (
-    (0, 24, True),
+    (0, 26, True),
     (0, 11, False),
     (0, 11, False),
     (2, 7, False),
     (2, 17, True),
-    (0, 8, False),
+    (0, 11, False),
     (2, 0, True),
 )
 
@@ -156,7 +157,7 @@ def _ending(report: Report, words: Catalogue) -> str:
 
 
 def _labelled(words: Catalogue, label: str, text: str) -> list[str]:
-    return _wrapped(_padded(words(f"terminal.label_{label}"), 8) + text, 8)
+    return _wrapped(_padded(words(f"terminal.label_{label}"), _LABEL_COLUMNS) + text, _LABEL_COLUMNS)
 
 
 def _padded(text: str, width: int) -> str:

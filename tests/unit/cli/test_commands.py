@@ -157,7 +157,7 @@ def test_compare(
 
 def test_what_was_let_pass_is_said(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["compare", "--runs-dir", str(runs), "--despite", "amount,limits", "zz-before", "short"])
-    assert "Compared in spite of: samples of a process 10,000,000 and 5,000,000\n" in capsys.readouterr().out
+    assert "Compared despite: samples of a process 10,000,000 and 5,000,000\n" in capsys.readouterr().out
 
 
 def test_a_doubtful_run_is_said(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -585,7 +585,7 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         lambda: looked_at(of=factory.plan(rounds=3)),
         "precision",
         "doubtful",
-        "no interval: 3 rounds complete",
+        "no interval: only 3 rounds complete",
     ),
     "much noise": (lambda: looked_at(noise=0.2), "precision", "doubtful", "% to each side"),
     "a slow Pi": (
@@ -648,9 +648,9 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         ),
         "proportionality",
         "doubtful",
-        "one Pi needs +1",
+        "one Pi took +1",
     ),
-    "slower after a Job": (lambda: looked_at(warm_after_a_job), "control", "doubtful", "one Pi takes +1"),
+    "slower after a Job": (lambda: looked_at(warm_after_a_job), "control", "doubtful", "one Pi took +1"),
     "Pis that slow down together": (
         lambda: looked_at(drifting),
         "drift",
@@ -667,7 +667,7 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         lambda: looked_at(in_round(4, beside)),
         "order_done",
         "invalid",
-        "was measured beside",
+        "was measured at the same time as",
     ),
     "stopped": (lambda: looked_at(rounds=5), "incomplete", "none", "5 of 7 rounds; broken off before"),
     "a Pi was left out": (
@@ -766,7 +766,7 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         lambda: looked_at(lambda draft: interrupted(draft) if draft.slot.round > 5 else None),
         "failed_attempts",
         "doubtful",
-        "5 of 19 trials do not count",
+        "Not counted: 5 of 19 trials",
     ),
     "a plan that its settings do not give": (
         lambda: looked_at(of=factory.plan().model_copy(update={"order_seed": 5})),

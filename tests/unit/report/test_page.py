@@ -333,7 +333,7 @@ def test_it_stays_small(pis: int, rounds: int, most: int) -> None:
     assert len(page(build_report(contents), contents.trials, Catalogue("en")).encode()) <= most
 
 
-LEFT_OUT = {"en": "2 of 3 Pis measured. Left out, so in no figure:", "zh-TW": "3 台 Pi 中有 2 台"}
+LEFT_OUT = {"en": "2 of 3 Pis took part. Left out of all figures:", "zh-TW": "3 台 Pi 中有 2 台"}
 
 
 @pytest.mark.parametrize(("language", "words"), LEFT_OUT.items(), ids=LEFT_OUT)

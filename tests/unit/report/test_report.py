@@ -118,19 +118,21 @@ def test_a_run_that_was_stopped_is_reported() -> None:
     assert "4 of 7 rounds: stopped by pi-2: cordoned (unschedulable); go on with -e bench" in shown
     # What to do next is for the line that follows.
     assert "Next: " not in shown
-    assert "no interval: 4 rounds complete, an interval needs 5" in shown
+    assert "no interval: only 4 rounds complete, and an interval needs 5" in shown
 
 
 def test_a_pi_that_was_left_out_is_named_wherever_the_pis_are() -> None:
     report = build_report(factory.contents(factory.degraded()))
-    assert report.headline.startswith("2 of 3 Pis, one core of each, computed ")
+    assert report.headline.startswith(
+        "2 of 3 Pis were 1.98 times as fast as pi-1 alone, with one core each ("
+    )
     assert [each.pi for each in report.left_out] == ["pi-3"]
     assert report.comparisons[0].efficiency.value > 0.8
     shown = " ".join(" ".join(terminal_table(report, EN)).split())
     assert "NOTED pi-3 was left out (cordoned (unschedulable)) [left_out]. 2 of 3 Pis measured" in shown
     text = markdown(report, (), EN)
     assert text.startswith("# Speedup of 2 of 3 Pis\n")
-    assert "\n2 of 3 Pis measured. Left out, so in no figure: pi-3 (cordoned (unschedulable)).\n" in text
+    assert "\n2 of 3 Pis took part. Left out of all figures: pi-3 (cordoned (unschedulable)).\n" in text
 
 
 def test_without_a_round_there_are_trials_and_no_figure() -> None:
@@ -153,13 +155,13 @@ VERDICTS: dict[str, tuple[Any, str, tuple[str, ...], str]] = {
         lambda: quiet(hosts=factory.hosts(factory.plan())),
         "sound",
         (),
-        "Sound: no check gives a reason to doubt the figures. 51 of 51 checks could be made.",
+        "Sound: no check gives a reason to doubt the figures. 51 of 51 checks ran.",
     ),
     "of Pis that nobody looked at": (
         lambda: quiet(),
         "sound",
         (),
-        "Sound as far as seen: no check gives a reason to doubt the figures. 45 of 51 checks could be made; "
+        "Sound as far as seen: no check gives a reason to doubt the figures. 45 of 51 checks ran; "
         "not checked: different models, different frequency governors, throttling, overheating, Pis that "
         "were busy before the run, clocks that are apart.",
     ),
@@ -167,15 +169,15 @@ VERDICTS: dict[str, tuple[Any, str, tuple[str, ...], str]] = {
         lambda: factory.contents(hosts=factory.hosts(factory.plan()), noise=0.03),
         "sound",
         (),
-        "Sound as far as seen: no check gives a reason to doubt the figures. 51 of 51 checks could be made; "
+        "Sound as far as seen: no check gives a reason to doubt the figures. 51 of 51 checks ran; "
         "too noisy to tell: ",
     ),
     "doubtful": (
         lambda: factory.contents(factory.plan(samples_per_process=1_000_000)),
         "doubtful",
         ("short_run",),
-        "Doubtful: the shortest trial took 0.972 s (pi-2 in together-3 in round 5). 45 of 51 checks could be "
-        "made; not checked: different models, ",
+        "Doubtful: the shortest trial took 0.972 s (pi-2 in together-3 in round 5). 45 of 51 checks ran; "
+        "not checked: different models, ",
     ),
     "of the inventory only": (
         lambda: factory.contents(
@@ -183,7 +185,7 @@ VERDICTS: dict[str, tuple[Any, str, tuple[str, ...], str]] = {
         ),
         "sound",
         (),
-        "49 of 51 checks could be made; not checked: different kernels, kubelets or systems, a node that "
+        "49 of 51 checks ran; not checked: different kernels, kubelets or systems, a node that "
         "could not take a pod. The Pis are those of the inventory: nothing is known of their nodes",
     ),
     "invalid, which outweighs doubtful": (
@@ -210,9 +212,9 @@ def test_the_verdict(make: Any, status: str, because: tuple[str, ...], words: st
     ("settings", "cores", "used", "idle"),
     [
         ({}, 4, "one core", "3 of 4 cores of each Pi were idle"),
-        ({"processes_per_pi": 4}, 4, "all 4 cores", "a Pi has no other core"),
+        ({"processes_per_pi": 4}, 4, "all 4 cores", "no core was idle"),
         ({"processes_per_pi": 2}, 4, "2 cores", "2 of 4 cores of each Pi were idle"),
-        ({"cpu_limit_cores": 0.5}, 1, "0.5 of one core", "a Pi has no other core"),
+        ({"cpu_limit_cores": 0.5}, 1, "0.5 of a core", "no core was idle"),
         ({}, None, "one core", "how many cores a Pi has is not known"),
     ],
     ids=["one of four", "all", "two of four", "half of one", "not known"],
@@ -221,13 +223,12 @@ def test_what_of_a_pi_was_used(settings: dict[str, Any], cores: int | None, used
     plan = factory.plan(**settings)
     report = build_report(factory.contents(plan, nodes=factory.all_nodes(plan, cores=cores)))
     assert (report.used, report.idle) == (used, idle)
-    assert f"3 Pis, {used} of each, computed" in report.headline
-    assert f"times as fast as {used} of pi-1 alone" in report.headline
+    assert f"times as fast as pi-1 alone, with {used} each (" in report.headline
 
 
 def test_weak_scaling_end_to_end_is_an_efficiency_only() -> None:
     lines = terminal_table(build_report(factory.contents()), EN)
-    (share,) = (line for line in lines if line.startswith("end to end, one share"))
+    (share,) = (line for line in lines if line.startswith("end to end, one Pi's part"))
     # Both times, no speedup, the efficiency.
     assert len([word for word in share.split() if word.replace(".", "").rstrip("%").isdigit()]) == 4
 
@@ -253,7 +254,7 @@ def test_pis_before_and_after() -> None:
     assert "after the run: throttled, during the run: throttled" in row
     # The plan may say that the Pis were to be looked at: why there is no look is not known.
     unlooked = markdown(build_report(factory.contents()), (), EN)
-    assert "holds no look at the Pis over SSH" in unlooked and "is false" not in unlooked
+    assert "The Pis were not inspected over SSH" in unlooked and "is false" not in unlooked
 
 
 HOSTILE = "x\n# Hello <b> | `c` [l](http://a.b) \x1b[31m\u202e @you $x$"

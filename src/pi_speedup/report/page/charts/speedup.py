@@ -63,7 +63,7 @@ def _bars(report: Report, main: tuple[Comparison, Estimate], words: Catalogue) -
         rounds = _some_rounds(comparison.rounds) if len(comparison.rounds) > 1 else ()
         head = 22 * (2 if rounds else 1) + 14
         sheet = Sheet(width, head + 3 * _ROW_HEIGHT + 46)
-        axes = sheet.axes(8, head, 72, 46)
+        axes = sheet.axes(8, head, 92, 46)
         axes.set_xlim(0, max(pis, high, estimate.maximum))
         axes.set_ylim(3, 0)
         axes.set_yticks([])

@@ -46,7 +46,7 @@ class Sessions(Model):
 class RunTimes(Model):
     """One side: a run's times in seconds, geometric means over its complete rounds, None without a round.
 
-    `because` lists the checks that led to the verdict, `reasons` what they found.
+    `because` lists the checks that led to the verdict, `reasons` what each found with what helps.
     """
 
     run_id: RunId

@@ -174,6 +174,15 @@ def reasons(checks: Sequence[Check], codes: Sequence[str]) -> list[str]:
     return [in_brief(check) for check in checks if check.code in codes]
 
 
+def reasons_and_help(checks: Sequence[Check], codes: Sequence[str]) -> list[Message]:
+    """Return what the checks of these codes found, each in brief with what helps."""
+    return [
+        Message("check.reason", found=in_brief(check), meaning=check.meaning or "")
+        for check in checks
+        if check.code in codes
+    ]
+
+
 def outcome(check: Check, words: Catalogue) -> tuple[str, str]:
     """Return what a check came to, and what there is to say beside it."""
     if check.status == "flag":

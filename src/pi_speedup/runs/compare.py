@@ -24,7 +24,7 @@ from pi_speedup.model.compared import (
 )
 from pi_speedup.model.report import Estimate, Interval, Pods, Report
 from pi_speedup.plan.progress import LEAST_ROUNDS
-from pi_speedup.report.wording import reasons
+from pi_speedup.report.wording import reasons, reasons_and_help
 from pi_speedup.runs.history import compute, session_scatter, together_rates
 from pi_speedup.text import one_line
 
@@ -331,7 +331,7 @@ def _times(report: Report, told_by: str | None) -> RunTimes:
         told_by=told_by,
         verdict=report.verdict.status,
         because=tuple(one_line(code, 40) for code in report.verdict.because),
-        reasons=tuple(reasons(report.checks, report.verdict.because)),
+        reasons=tuple(reasons_and_help(report.checks, report.verdict.because)),
         caveat=one_line(report.caveat) if report.caveat else None,
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pi_speedup import __version__
 from pi_speedup.catalogue import Catalogue, Message
-from pi_speedup.model.compared import Compared, History, Past, RunTimes
+from pi_speedup.model.compared import Compared, History, Past
 from pi_speedup.model.report import Estimate, Report
 from pi_speedup.plan.progress import LEAST_ROUNDS
 from pi_speedup.report.page.document import document
@@ -151,13 +151,10 @@ def _rows(found: Compared, words: Catalogue) -> list[tuple[str, str, str, str]]:
     def seconds(value: float | None) -> str:
         return nothing if value is None else words.seconds(value)
 
-    def because(side: RunTimes) -> str:
-        return words("check.found", found=side.reasons) or nothing
-
     comparable = found.outcome != "not_comparable"
     together = words.change(found.together.percent) if found.together and comparable else ""
     alone = words.change(found.alone.percent) if found.alone and comparable else ""
-    rows = [
+    return [
         both("compare.run", found.a.run_id, found.b.run_id),
         both("compare.made", *(_moment(side.made_at, nothing) for side in (found.a, found.b))),
         both("compare.rounds", str(found.a.rounds), str(found.b.rounds)),
@@ -179,9 +176,6 @@ def _rows(found: Compared, words: Catalogue) -> list[tuple[str, str, str, str]]:
             *(f"{SIGNS[side.verdict]} {words(f'outcome.{side.verdict}')}" for side in (found.a, found.b)),
         ),
     ]
-    if found.a.because or found.b.because:
-        rows.append(both("compare.because", because(found.a), because(found.b)))
-    return rows
 
 
 def _sessions(found: Compared, words: Catalogue) -> str:

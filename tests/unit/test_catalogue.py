@@ -63,6 +63,12 @@ def test_chinese_has_no_blank_after_its_own_punctuation() -> None:
     assert [key for key, text in texts.items() if re.search("[、。，；：（] ", text)] == []
 
 
+def test_what_a_check_looks_for_follows_chinese_without_a_blank() -> None:
+    texts = catalogue("zh-TW")
+    titles = {key: text for key, text in texts.items() if re.fullmatch(r"check\.\w+\.title", key)}
+    assert [key for key, text in titles.items() if not "\u4e00" <= text[0] <= "\u9fff"] == []
+
+
 def test_each_sentence_is_used() -> None:
     unused = []
     for key in whole("en"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -115,7 +116,7 @@ def test_a_run_that_was_stopped_is_reported() -> None:
     assert (progress.ending.kind, progress.ending.problem) == ("failed", PROBLEM)
     assert len(report.comparisons[0].rounds) == 4
     shown = " ".join(" ".join(terminal_table(report, EN)).split())
-    assert "4 of 7 rounds: stopped by pi-2: cordoned (unschedulable); go on with -e bench" in shown
+    assert "4 of 7 rounds: stopped by pi-2: cordoned (unschedulable); resume with -e bench" in shown
     # What to do next is for the line that follows.
     assert "Next: " not in shown
     assert "no interval: only 4 rounds complete, and an interval needs 5" in shown
@@ -358,6 +359,25 @@ def test_a_doubt_is_what_was_found_with_what_helps(language: str, finding: str, 
         assert finding in text and remedy in text
     verdict = words.say(report.verdict.words)
     assert finding in verdict and "throttled," not in verdict and "_" not in verdict
+
+
+def _hot_and_short() -> Contents:
+    plan = factory.plan(4, sweep=True, samples_per_process=1_000_000, control_round=True, each_pi=True)
+    hosts = factory.hosts(plan, after={"temperature_celsius": 84.0, "throttled": 0x40004})
+    return factory.contents(plan, noise=0.15, hosts=hosts)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [_hot_and_short, lambda: factory.contents(rounds=3), lambda: factory.contents(rounds=0)],
+    ids=["doubtful", "broken off", "the warm-up alone"],
+)
+def test_no_english_sentence_is_left_in_chinese(make: Any) -> None:
+    contents, words = make(), Catalogue("zh-TW")
+    report = build_report(contents)
+    shown = re.sub(r"<(style|script).*?</\1>", "", page(report, contents.trials, words), flags=re.DOTALL)
+    for text in ("\n".join(terminal_table(report, words)), markdown(report, (), words), shown):
+        assert re.findall("[A-Za-z][a-z]+(?: [a-z]+){2,}", re.sub("<[^>]*>", "|", text)) == []
 
 
 def test_each_flag_is_shown_the_worst_first_in_three_lines_at_most() -> None:

@@ -231,14 +231,14 @@ def _rounds(
 
 
 def _label_last(axes: Axes, pis: int, estimate: Estimate, words: Catalogue) -> None:
-    # Below its interval: above it runs the ideal line, beside it stand the rounds.
+    # Below its interval, to the right: to the left runs the curve, beside it stand the rounds.
     axes.annotate(
         words("unit.times", value=words.number(estimate.value)),
         (pis, ends_of(estimate)[0]),
-        (0, -12),
+        (-4, -12),
         textcoords="offset points",
         color=INK,
-        ha="center",
+        ha="left",
         va="top",
         fontsize=18,
         fontweight="bold",

@@ -46,7 +46,7 @@ class Session:
 
 # What differs from run to run, or between a lab and containers, and what stands for it.
 VARIES = (
-    (r"Verdict: .*? checks looked at(; (not|too noisy to tell): [a-z_, ]+)*\.", "VERDICT"),
+    (r"Verdict: .*? checks ran(; (not checked|too noisy to tell): [^;.]+)*\.", "VERDICT"),
     (r"\b(a process|docker) on\b", "RUNTIME on"),
     (r", about [\d.]+ (s|min) left", ""),
     (r"\bplan [0-9a-f]{12}\b", "plan HASH"),

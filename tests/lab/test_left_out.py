@@ -63,7 +63,7 @@ def test_a_cordoned_pi_is_left_out_and_the_run_goes_on_without_it(lab: Lab) -> N
     assert "  without pi-3: cordoned (unschedulable)" in outcome.output
     report = report_of(outcome.run_dir)
     assert (report["pis"], [node["name"] for node in report["nodes"]]) == (["pi-1", "pi-2"], ["pi-1", "pi-2"])
-    assert report["headline"].startswith("2 of 3 Pis, ")
+    assert report["headline"].startswith("2 of 3 Pis were ")
     assert [check["effect"] for check in report["checks"] if check["status"] == "flag"].count("none") >= 1
     left_out = next(check for check in report["checks"] if check["code"] == "left_out")
     assert left_out["status"] == "flag" and "pi-3 was left out (cordoned" in left_out["found"]

@@ -63,6 +63,12 @@ def test_chinese_has_no_blank_after_its_own_punctuation() -> None:
     assert [key for key, text in texts.items() if re.search("[、。，；：（] ", text)] == []
 
 
+def test_what_a_check_looks_for_follows_chinese_without_a_blank() -> None:
+    texts = catalogue("zh-TW")
+    titles = {key: text for key, text in texts.items() if re.fullmatch(r"check\.\w+\.title", key)}
+    assert [key for key, text in titles.items() if not "\u4e00" <= text[0] <= "\u9fff"] == []
+
+
 def test_each_sentence_is_used() -> None:
     unused = []
     for key in whole("en"):
@@ -93,16 +99,19 @@ def test_each_check_and_control_has_its_words() -> None:
 
 def test_a_message_is_its_english_text_and_can_be_said_in_chinese() -> None:
     found = Message(
-        "check.flag",
-        found=[Message("check.starved.got", who="pi-2", used=0.5, budget=1.0)] * 7,
-        possible=Message("check.no_round"),
+        "terminal.flag",
+        found=Message(
+            "check.found", found=[Message("check.starved.got", who="pi-2", used=0.5, budget=1.0)] * 7
+        ),
+        code="starved",
+        meaning=Message("check.no_round"),
     )
     assert found.startswith("pi-2 got 0.50 of its 1.00 cores; pi-2 got") and found.endswith(
-        "and 2 more. no round is complete"
+        "and 2 more [starved]. no round is complete"
     )
     said = Catalogue("zh-TW").say(found)
     assert said.startswith("pi-2 只得到 1.00 個核心中的 0.50 個；")
-    assert said.endswith("，另有 2 項。沒有任何一輪完整量測")
+    assert said.endswith("，另有 2 項 [starved]。沒有任何一輪完整量測")
     assert Catalogue("zh-TW").say("x {names} y") == "x {names} y"
 
 
@@ -153,6 +162,6 @@ def test_only_the_table_of_units_names_them() -> None:
 def test_a_program_is_counted_in_its_own_unit(language: str, unit: Unit) -> None:
     words = Catalogue(language, unit)
     names = catalogue(language)
-    assert names[f"unit.{unit}.units"] in words("figure.end_to_end")
+    assert names[f"unit.{unit}.units"] in words("trials.alone_long", pi="pi-1")
     assert words.work(7) == names[f"unit.{unit}.other"].format(count=7)
     assert words.rate(7.2) == names[f"unit.{unit}.rate"].format(value="7")

@@ -70,11 +70,6 @@ class Catalogue:
         """Say whether a text is, or can be said, in this language."""
         return self.language == "en" or isinstance(text, Message)
 
-    def check_title(self, code: str, title: str) -> str:
-        """Return the title of a check; for one that this version does not know, as its report has it."""
-        key = f"check.{code}.title"
-        return self(key) if key in self._texts else title
-
     def count(self, noun: str, count: int) -> str:
         """Return `1 Pi`, `3 Pis`."""
         return self(f"noun.{noun}", count=count)

@@ -171,7 +171,8 @@ def _lines(found: Compared, words: Catalogue) -> Iterator[str]:
         if side.told_by is not None:
             yield words("columns.told_by", run=side.run_id, file=side.told_by)
         if side.verdict == "doubtful":
-            yield words("columns.doubtful", run=side.run_id, codes=side.because)
+            for reason in side.reasons:
+                yield words("columns.doubtful", run=side.run_id, reason=reason)
         if side.caveat:
             yield words("columns.note", runs=side.run_id, caveat=side.caveat)
 

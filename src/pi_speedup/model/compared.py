@@ -46,7 +46,7 @@ class Sessions(Model):
 class RunTimes(Model):
     """One side: a run's times in seconds, geometric means over its complete rounds, None without a round.
 
-    `because` lists the checks that led to the verdict.
+    `because` lists the checks that led to the verdict, `reasons` what each found with what helps.
     """
 
     run_id: RunId
@@ -61,6 +61,7 @@ class RunTimes(Model):
     told_by: Text | None
     verdict: VerdictStatus
     because: tuple[Text, ...]
+    reasons: tuple[Said, ...]
     caveat: Text | None
 
 
@@ -96,6 +97,7 @@ class Past(Model):
 
     `pis`: how many measured; `left_out`: how many of the inventory did not.
 
+    `reasons`: what was found by the checks that led to the verdict.
     `problem`: why its files cannot be read, then everything else is unknown.
     """
 
@@ -109,6 +111,7 @@ class Past(Model):
     interval: Interval | None
     seconds: float | None
     verdict: VerdictStatus | None
+    reasons: tuple[Said, ...]
     ending: Said | None
     caveat: Text | None
     problem: Said | None

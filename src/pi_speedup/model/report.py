@@ -305,16 +305,19 @@ class Pods(Model):
 
 
 class Check(Model):
-    """One check. `effect` is what a flag does to the verdict, `rounds` those that were flagged.
+    """One check. `title` is what it looks for: "No sign of {title}".
 
+    Of a flag, `found` is what was found, `meaning` what that may come from or do and what helps, `effect`
+    what it does to the verdict, `rounds` where it was found.
     `could_have_seen_percent`: what it looks for is seen in 19 of 20 runs from this size on, at this run's own
     noise. None where that has no meaning.
     """
 
     code: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-    title: Text
+    title: Said
     status: Status
     found: Said
+    meaning: Said | None = None
     effect: Effect
     could_have_seen_percent: float | None
     rounds: tuple[int, ...]

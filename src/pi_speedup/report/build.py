@@ -35,7 +35,7 @@ from pi_speedup.report.images import digest, short_name
 from pi_speedup.report.metrics import metrics
 from pi_speedup.report.summary import progress
 from pi_speedup.report.terminal import terminal_table
-from pi_speedup.report.wording import estimate, idle, pis_of, used
+from pi_speedup.report.wording import estimate, idle, pis_of, reasons, used
 from pi_speedup.report.workload import OWN
 from pi_speedup.text import to_plain
 
@@ -190,6 +190,7 @@ def verdict_of(checks: Sequence[Check], *, some: bool) -> tuple[VerdictStatus, t
 
 
 def _verdict(checks: tuple[Check, ...], found: tuple[Comparison, ...]) -> Verdict:
+    titles = {check.code: check.title for check in checks}
     not_looked_at = tuple(check.code for check in checks if check.status == "unknown")
     status, because = verdict_of(checks, some=bool(found))
     looked_at = len(checks) - len(not_looked_at)
@@ -197,14 +198,15 @@ def _verdict(checks: tuple[Check, ...], found: tuple[Comparison, ...]) -> Verdic
     # What could not be looked at is nearly all without a round, and says nothing but that.
     if found and not_looked_at:
         key = "looked_at.inventory" if "nodes" in not_looked_at else "looked_at.some"
-        looked = Message(key, looked=looked_at, checks=len(checks), codes=not_looked_at)
+        names = [titles[code] for code in not_looked_at]
+        looked = Message(key, looked=looked_at, checks=len(checks), names=names)
     blind = _blind(checks, found)
     if blind:
-        looked = Message("looked_at.blind", looked=looked, codes=blind)
+        looked = Message("looked_at.blind", looked=looked, names=[titles[code] for code in blind])
     seen = "_as_far_as_seen" if status == "sound" and (not_looked_at or blind) else ""
     return Verdict(
         status=status,
-        words=Message(f"verdict_line.{status}{seen}", codes=because, looked=looked),
+        words=Message(f"verdict_line.{status}{seen}", reasons=reasons(checks, because), looked=looked),
         because=because,
         checks=len(checks),
         looked_at=looked_at,

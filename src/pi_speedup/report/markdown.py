@@ -18,6 +18,7 @@ from pi_speedup.report.wording import (
     estimate,
     host_name,
     left_out,
+    outcome,
     pis_of,
     readings,
     session_words,
@@ -54,6 +55,7 @@ def markdown(report: Report, trials: Sequence[Trial], words: Catalogue) -> str:
             host_name=host_name,
             sessions=[session_words(each, words) for each in report.sessions],
             own=own_section(report, words),
+            outcome=lambda each: outcome(each, words),
             readings=lambda host: readings(host.before, host.after, words),
         )
     )

@@ -6,20 +6,23 @@ from collections.abc import Iterable
 
 from pi_speedup.catalogue import Catalogue
 from pi_speedup.model.report import Check, Estimate, Report
+from pi_speedup.report.wording import in_brief
 from pi_speedup.report.workload import own_section
 from pi_speedup.text import columns, one_line
 
 TABLE_COLUMNS = 100
-# What a check found in many rounds is long and would hide the rest. The other formats have all of it.
-_MOST_LINES_A_FLAG = 2
+# What a cluster said may be long and would hide the rest. The other formats have all of it.
+_MOST_LINES_A_FLAG = 3
+_MOST_POINTS = 16
+_LABEL_COLUMNS = 11
 # Of each column of the figures: blanks before it, its width, and whether it begins at the left.
 _ROW = (
-    (0, 24, True),
+    (0, 26, True),
     (0, 11, False),
     (0, 11, False),
     (2, 7, False),
     (2, 17, True),
-    (0, 8, False),
+    (0, 11, False),
     (2, 0, True),
 )
 
@@ -33,7 +36,7 @@ def terminal_table(report: Report, words: Catalogue) -> tuple[str, ...]:
     verdict = words.say(report.verdict.words)
     lines += _wrapped(words("terminal.verdict", verdict=f"{verdict[0].lower()}{verdict[1:]}"))
     if report.comparisons:
-        lines += ["", *_figures(report, words), "", *_losses(report, words)]
+        lines += ["", *_figures(report, words), *_sweep(report, words), "", *_losses(report, words)]
     own = own_section(report, words)
     if own is not None:
         lines += _labelled(words, own.label, own.short)
@@ -58,7 +61,8 @@ def terminal_table(report: Report, words: Catalogue) -> tuple[str, ...]:
     flags = [check for check in report.checks if check.status == "flag" and check.code not in said]
     for check in sorted(flags, key=_weight):
         label = _padded(words(f"terminal.{check.effect}"), 8)
-        lines += _cut(_wrapped(f"{label} {check.code}: {words.say(check.found)}", 9))
+        flag = words("terminal.flag", found=in_brief(check), code=check.code, meaning=check.meaning or "")
+        lines += _cut(_wrapped(f"{label} {flag}", 9))
     return tuple(line.rstrip() for line in lines)
 
 
@@ -86,6 +90,25 @@ def _figures(report: Report, words: Catalogue) -> list[str]:
             name = words(f"figure.{comparison.name}")
             lines += _wrapped(words("terminal.no_interval", name=name, why=comparison.no_interval), 1)
     return lines
+
+
+def _sweep(report: Report, words: Catalogue) -> list[str]:
+    """Return a line for each number of Pis, of many for some, the last one among them."""
+    points = report.sweep.points if report.sweep is not None else ()
+    step = -(-len(points) // _MOST_POINTS) or 1
+    return [
+        _row(
+            words.count("pi", each.pis),
+            "",
+            "",
+            f"{each.speedup.value:.2f}",
+            _range(each.speedup, words),
+            words.percent(each.efficiency.value),
+            "",
+        )
+        for each in points[::-step][::-1]
+        if len(points) > 1
+    ]
 
 
 def _row(*cells: str) -> str:
@@ -134,7 +157,7 @@ def _ending(report: Report, words: Catalogue) -> str:
 
 
 def _labelled(words: Catalogue, label: str, text: str) -> list[str]:
-    return _wrapped(_padded(words(f"terminal.label_{label}"), 8) + text, 8)
+    return _wrapped(_padded(words(f"terminal.label_{label}"), _LABEL_COLUMNS) + text, _LABEL_COLUMNS)
 
 
 def _padded(text: str, width: int) -> str:

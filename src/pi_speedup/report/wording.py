@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 from pi_speedup.catalogue import Catalogue, Message
 from pi_speedup.model.host import Host, HostState
 from pi_speedup.model.plan import ALONE, ALONE_LONG, ALONE_ON, SLOW
-from pi_speedup.model.report import Budget, Comparison, Estimate, Report, SessionRow, Straggler
+from pi_speedup.model.report import Budget, Check, Comparison, Estimate, Report, SessionRow, Straggler
 from pi_speedup.report.evidence import Evidence
 
 # What a verdict is without its colour.
@@ -81,6 +82,28 @@ def range_of(of: Estimate, words: Catalogue, *, percent: bool = False) -> str:
     return words("hero.no_interval", range=words.span(shown(of.minimum), shown(of.maximum)))
 
 
+def hardware(report: Report, words: Catalogue) -> str:
+    """Return how many Pis of which models measured, and what of each worked; `3 Pis` where nobody told."""
+    models: dict[str, int] = {}
+    for pi in report.pis:
+        states = [state for host in report.hosts if host.name == pi for state in (host.before, host.after)]
+        model = next((model for state in states if state and (model := model_of(state))), "")
+        models[model] = models.get(model, 0) + 1
+    known = [words("hero.model", count=count, model=model) for model, count in models.items()]
+    pis = words.count("pi", len(report.pis)) if "" in models else words.listed(known)
+    return words("hero.hardware", pis=pis, used=report.used)
+
+
+def model_of(state: HostState) -> str:
+    """Return a Pi's model without the revision of its board, which is as fast; empty if it is not known."""
+    return re.sub(r" Rev \S+$", "", state.model or "")
+
+
+def one_pi_seconds(of: Comparison) -> float:
+    """Return how long one Pi would need for the work of all."""
+    return of.one_pi.seconds.geometric_mean * of.all_pis.amount / of.one_pi.amount
+
+
 def cell_name(report: Report, cell: str, words: Catalogue) -> str:
     """Return what a cell measures."""
     if cell == ALONE:
@@ -145,6 +168,39 @@ def budget(found: Budget, words: Catalogue) -> str:
     return words("figures.budget", parts=words.listed([*parts, words("budget.sessions")], most=9))
 
 
+def in_brief(check: Check) -> str:
+    """Return what a check found first, and how much more there is."""
+    found = check.found
+    return Message("check.in_brief", **found.values) if isinstance(found, Message) else found
+
+
+def reasons(checks: Sequence[Check], codes: Sequence[str]) -> list[str]:
+    """Return what the checks of these codes found, each in brief."""
+    return [in_brief(check) for check in checks if check.code in codes]
+
+
+def reasons_and_help(checks: Sequence[Check], codes: Sequence[str]) -> list[Message]:
+    """Return what the checks of these codes found, each in brief with what helps."""
+    return [
+        Message("check.reason", found=in_brief(check), meaning=check.meaning or "")
+        for check in checks
+        if check.code in codes
+    ]
+
+
+def outcome(check: Check, words: Catalogue) -> tuple[str, str]:
+    """Return what a check came to, and what there is to say beside it."""
+    if check.status == "flag":
+        return words.say(check.found), words.say(check.meaning or "")
+    if check.status == "unknown":
+        return words("check.not_checked", title=check.title), words.say(check.found)
+    seen = check.could_have_seen_percent
+    if seen is None:
+        return words("check.no_sign", title=check.title), words.say(check.found)
+    percent = words.percent(seen / 100)
+    return words("check.no_sign_below", title=check.title, percent=percent), words.say(check.found)
+
+
 def left_out(report: Report, words: Catalogue) -> str:
     """Return the Pis that took no part, each with why."""
     return words.listed(
@@ -169,12 +225,12 @@ def main_comparison(report: Report) -> tuple[Comparison, Estimate] | None:
     return None
 
 
-def throttling(before: HostState | None, after: HostState | None) -> tuple[Message, ...]:
-    """Return what slowed a Pi down before, during or after a run; () if nothing is known to."""
+def throttling(before: HostState | None, after: HostState | None) -> list[tuple[str, list[Message]]]:
+    """Return what slowed a Pi down `before`, `during` or `after` a run; [] if nothing is known to."""
     found = [(when, state.slowed_now) for when, state in (("before", before), ("after", after)) if state]
     if before and after and before.throttled is not None:
         found.append(("during", after.slowed_since(before.throttled)))
-    return tuple(Message(f"throttling.{when}", what=slowed_words(names)) for when, names in found if names)
+    return [(when, slowed_words(names)) for when, names in found if names]
 
 
 def slowed_words(names: Iterable[str]) -> list[Message]:
@@ -185,7 +241,7 @@ def slowed_words(names: Iterable[str]) -> list[Message]:
 def _throttled(before: HostState | None, after: HostState | None, words: Catalogue) -> str:
     found = throttling(before, after)
     if found:
-        return "; ".join(map(words.say, found))
+        return words.listed(words(f"throttling.{when}", what=what) for when, what in found)
     if any(state is None or state.throttled is None for state in (before, after)):
         return words("unit.unknown")
     return words("method.throttled_before" if before and before.throttled else "method.throttled_no")

@@ -24,6 +24,7 @@ from pi_speedup.model.compared import (
 )
 from pi_speedup.model.report import Estimate, Interval, Pods, Report
 from pi_speedup.plan.progress import LEAST_ROUNDS
+from pi_speedup.report.wording import reasons, reasons_and_help
 from pi_speedup.runs.history import compute, session_scatter, together_rates
 from pi_speedup.text import one_line
 
@@ -248,7 +249,14 @@ def _by_kind(image_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
 def _not_valid(a: Report, b: Report) -> Iterator[tuple[DifferenceName, Message]]:
     for report in (a, b):
         if report.verdict.status == "invalid":
-            yield "verdict", Message("unlike.verdict", run=report.run_id, codes=report.verdict.because)
+            yield (
+                "verdict",
+                Message(
+                    "unlike.verdict",
+                    run=report.run_id,
+                    reasons=reasons(report.checks, report.verdict.because),
+                ),
+            )
 
 
 def _also_differs(a: Report, b: Report) -> Iterator[Message]:
@@ -328,6 +336,7 @@ def _times(report: Report, told_by: str | None) -> RunTimes:
         told_by=told_by,
         verdict=report.verdict.status,
         because=tuple(one_line(code, 40) for code in report.verdict.because),
+        reasons=tuple(reasons_and_help(report.checks, report.verdict.because)),
         caveat=one_line(report.caveat) if report.caveat else None,
     )
 

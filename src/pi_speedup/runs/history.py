@@ -14,6 +14,7 @@ from pi_speedup.codes import Code
 from pi_speedup.model.compared import Past, Sessions
 from pi_speedup.model.report import Comparison, Report
 from pi_speedup.problem import ProblemError, refuse
+from pi_speedup.report.wording import reasons
 from pi_speedup.store import PRIVATE, RunStore
 from pi_speedup.text import one_line
 
@@ -92,6 +93,7 @@ def past_of(report: Report) -> Past:
         interval=speedup.interval if speedup else None,
         seconds=found.all_pis.seconds.geometric_mean if found else None,
         verdict=report.verdict.status,
+        reasons=tuple(reasons(report.checks, report.verdict.because)),
         ending=None if ending.kind == "complete" else ending.words,
         caveat=report.caveat,
         problem=None,
@@ -147,6 +149,7 @@ def _unread(folder: Path, why: str) -> Past:
         interval=None,
         seconds=None,
         verdict=None,
+        reasons=(),
         ending=None,
         caveat=None,
         problem=why if isinstance(why, Message) else one_line(why, 600),

@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pi_speedup import __version__
-from pi_speedup.catalogue import Catalogue
-from pi_speedup.model.compared import Compared, History, Past, RunTimes
+from pi_speedup.catalogue import Catalogue, Message
+from pi_speedup.model.compared import Compared, History, Past
 from pi_speedup.model.report import Estimate, Report
 from pi_speedup.plan.progress import LEAST_ROUNDS
 from pi_speedup.report.page.document import document
@@ -80,7 +80,7 @@ def compared_page(found: Compared, a: Report, b: Report, words: Catalogue) -> st
         lead=_lead(found, words),
         stopping=stopping,
         interval=interval,
-        rows=_rows(found, a, b, words),
+        rows=_rows(found, words),
         margin=words(
             "margin.given" if found.margin.given else "margin.default",
             percent=_percent(found.margin.percent, words),
@@ -99,6 +99,7 @@ def _state(run: Past) -> str:
 def _cells(run: Past, rate: Estimate | None, words: Catalogue) -> dict[str, str]:
     nothing = words("unit.none")
     state = _state(run)
+    why = [run.ending, *run.reasons] if run.ending else run.reasons
     verdict = words("outcome.unread" if run.problem is not None else f"outcome.{state}")
     return {
         "made": _moment(run.made_at, nothing),
@@ -115,7 +116,7 @@ def _cells(run: Past, rate: Estimate | None, words: Catalogue) -> dict[str, str]
         "rate": nothing if rate is None else words.number(rate.value, 0),
         "seconds": nothing if run.seconds is None else words.seconds(run.seconds),
         "verdict": f"{SIGNS[state]} {verdict}",
-        "why": run.problem or run.ending or nothing,
+        "why": run.problem or (Message("check.found", found=why) if why else nothing),
     }
 
 
@@ -141,7 +142,7 @@ def _lead(found: Compared, words: Catalogue) -> str:
     )
 
 
-def _rows(found: Compared, a: Report, b: Report, words: Catalogue) -> list[tuple[str, str, str, str]]:
+def _rows(found: Compared, words: Catalogue) -> list[tuple[str, str, str, str]]:
     nothing = words("unit.none")
 
     def both(key: str, of_a: str, of_b: str, change: str = "", **values: object) -> tuple[str, str, str, str]:
@@ -150,18 +151,10 @@ def _rows(found: Compared, a: Report, b: Report, words: Catalogue) -> list[tuple
     def seconds(value: float | None) -> str:
         return nothing if value is None else words.seconds(value)
 
-    def because(side: RunTimes, report: Report) -> str:
-        titles = [
-            words.check_title(check.code, check.title)
-            for check in report.checks
-            if check.code in side.because
-        ]
-        return words.listed(titles) or nothing
-
     comparable = found.outcome != "not_comparable"
     together = words.change(found.together.percent) if found.together and comparable else ""
     alone = words.change(found.alone.percent) if found.alone and comparable else ""
-    rows = [
+    return [
         both("compare.run", found.a.run_id, found.b.run_id),
         both("compare.made", *(_moment(side.made_at, nothing) for side in (found.a, found.b))),
         both("compare.rounds", str(found.a.rounds), str(found.b.rounds)),
@@ -183,9 +176,6 @@ def _rows(found: Compared, a: Report, b: Report, words: Catalogue) -> list[tuple
             *(f"{SIGNS[side.verdict]} {words(f'outcome.{side.verdict}')}" for side in (found.a, found.b)),
         ),
     ]
-    if found.a.because or found.b.because:
-        rows.append(both("compare.because", because(found.a, a), because(found.b, b)))
-    return rows
 
 
 def _sessions(found: Compared, words: Catalogue) -> str:

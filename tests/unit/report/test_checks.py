@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pi_speedup.catalogue import Catalogue
 from pi_speedup.codes import Code
 from pi_speedup.model.host import Host
 from pi_speedup.model.node import Nodes
@@ -19,6 +20,7 @@ from pi_speedup.problem import Problem
 from pi_speedup.report.checks import CHECKS, run_checks
 from pi_speedup.report.estimates import wall_steps
 from pi_speedup.report.evidence import Contents, Evidence
+from pi_speedup.report.wording import outcome
 from pi_speedup.report.workload.pi import seed_of, stretch_of
 from tests.unit.report import factory
 from tests.unit.report.factory import Draft
@@ -259,7 +261,7 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         lambda: looked_at(in_round(2, pod(put(process={"inside": 0, "stretch": (0,) * 4}), 0), base=True)),
         "counts",
         "invalid",
-        "pi-1 in alone in round 2: 0 of 10,000,000 inside",
+        "pi-1 in alone in round 2 came to pi = 0.000000 (0 of 10,000,000 points inside)",
     ),
     "pi is four": (
         lambda: looked_at(
@@ -503,7 +505,7 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         lambda: looked_at(hosts=factory.hosts(factory.plan(), {}, {"kernel": "6.18"})),
         "rounds_alike",
         "invalid",
-        "pi-2 had another kernel at one look than at another",
+        "pi-2 had a different kernel from one look to the next",
     ),
     "another model": (
         lambda: looked_at(
@@ -519,7 +521,7 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         ),
         "cores",
         "doubtful",
-        "pi-1 has 2 and runs 4",
+        "pi-1 runs 4 processes, more than its cores (2)",
     ),
     "fewer cores left than processes": (
         lambda: looked_at(
@@ -527,7 +529,7 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         ),
         "cores",
         "doubtful",
-        "pi-2 in together-3 in round 1 may use 1 and runs 4",
+        "pi-2 in together-3 in round 1 runs 4 processes, more than the cores it may use (1)",
     ),
     "another governor": (
         lambda: looked_at(hosts=factory.hosts(factory.plan(), both={"governors": ("powersave",)})),
@@ -551,7 +553,7 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         lambda: looked_at(hosts=factory.hosts(factory.plan(), {}, {"throttled": 0x40000})),
         "throttled",
         "doubtful",
-        "pi-2 during the run: throttled",
+        "pi-2 was throttled during the run",
     ),
     "under-voltage now": (
         lambda: looked_at(
@@ -559,19 +561,19 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         ),
         "throttled",
         "doubtful",
-        "pi-2 before the run: under-voltage, throttled",
+        "pi-2 was under-voltage and throttled before the run",
     ),
     "hot": (
         lambda: looked_at(hosts=factory.hosts(factory.plan(), {}, {"temperature_celsius": 83.2})),
         "temperature",
         "doubtful",
-        "pi-2 had 83 °C",
+        "pi-2 was at 83 °C after the run",
     ),
     "hot after a trial": (
         lambda: looked_at(in_round(3, pod(put(report={"celsius": (51.0, 82.4)})), base=False)),
         "temperature",
         "doubtful",
-        "pi-2 had 82 °C after together-3 in round 3",
+        "pi-2 was at 82 °C after together-3 in round 3",
     ),
     "busy before": (
         lambda: looked_at(hosts=factory.hosts(factory.plan(), {"load_1_minute": 3.9})),
@@ -583,7 +585,7 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         lambda: looked_at(of=factory.plan(rounds=3)),
         "precision",
         "doubtful",
-        "no interval: 3 rounds complete",
+        "no interval: only 3 rounds complete",
     ),
     "much noise": (lambda: looked_at(noise=0.2), "precision", "doubtful", "% to each side"),
     "a slow Pi": (
@@ -614,13 +616,13 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         lambda: looked_at(always(slower(0.15), "pi-1", base=True)),
         "superlinear",
         "doubtful",
-        "efficiency 11",
+        "the efficiency is 11",
     ),
     "a base case that was slowed by less than noise takes from all": (
         lambda: looked_at(always(slower(0.06), "pi-1", base=True)),
         "slow_base",
         "doubtful",
-        "pi-1 took +",
+        "% longer alone than its own pods in the Jobs",
     ),
     "a base case that was disturbed once": (
         lambda: looked_at(in_round(3, pod(slower(0.3), 0), base=True)),
@@ -646,10 +648,15 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         ),
         "proportionality",
         "doubtful",
-        "one Pi needs +1",
+        "one Pi took 1",
     ),
-    "slower after a Job": (lambda: looked_at(warm_after_a_job), "control", "doubtful", "one Pi takes +1"),
-    "Pis that slow down together": (lambda: looked_at(drifting), "drift", "doubtful", "it changed by -"),
+    "slower after a Job": (lambda: looked_at(warm_after_a_job), "control", "doubtful", "one Pi took 1"),
+    "Pis that slow down together": (
+        lambda: looked_at(drifting),
+        "drift",
+        "doubtful",
+        "the speedup fell by ",
+    ),
     "rounds in another order": (
         lambda: looked_at(in_round(4, much_too_soon)),
         "order_done",
@@ -660,14 +667,14 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         lambda: looked_at(in_round(4, beside)),
         "order_done",
         "invalid",
-        "was measured beside",
+        "was measured at the same time as",
     ),
     "stopped": (lambda: looked_at(rounds=5), "incomplete", "none", "5 of 7 rounds; broken off before"),
     "a Pi was left out": (
         lambda: looked_at(of=factory.degraded()),
         "left_out",
         "none",
-        "pi-3 was left out (cordoned (unschedulable)). 2 of 3 Pis measured; all figures are of these.",
+        "pi-3 was left out (cordoned (unschedulable)). 2 of 3 Pis measured; all figures are theirs.",
     ),
     "a trial failed": (
         lambda: looked_at(in_round(7, failing, base=False)),
@@ -681,7 +688,7 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         ),
         "superlinear",
         "doubtful",
-        "end to end an efficiency of 10",
+        "the efficiency end to end is 10",
     ),
     "a Job whose end was seen late": (
         lambda: looked_at(in_round(3, put(wall=30.0), base=False)),
@@ -717,7 +724,7 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         lambda: looked_at(in_two_sessions(lambda worker, base: worker.seconds * (1.1 if base else 1))),
         "sessions",
         "doubtful",
-        "one Pi alone took +",
+        "one Pi alone took ",
     ),
     "another governor on another day": (
         lambda: looked_at(
@@ -729,7 +736,7 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         ),
         "rounds_alike",
         "invalid",
-        "pi-2 had another frequency governor at one look than at another",
+        "pi-2 had a different frequency governor from one look to the next",
     ),
     "throttled in the first of two sessions": (
         lambda: looked_at(
@@ -741,7 +748,7 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         ),
         "throttled",
         "doubtful",
-        "pi-2 during the run: throttled",
+        "pi-2 was throttled during the run",
     ),
     "a clock that moved in the second session": (
         lambda: looked_at(
@@ -759,7 +766,7 @@ FLAGGED: dict[str, tuple[Callable[[], Contents], str, str, str]] = {
         lambda: looked_at(lambda draft: interrupted(draft) if draft.slot.round > 5 else None),
         "failed_attempts",
         "doubtful",
-        "That is 5 of 19",
+        "Not counted: 5 of 19 trials",
     ),
     "a plan that its settings do not give": (
         lambda: looked_at(of=factory.plan().model_copy(update={"order_seed": 5})),
@@ -854,8 +861,8 @@ def _of_one_sign(sign: float, code: str) -> Check:
 def test_a_cause_is_one_of_the_sign_that_was_found(code: str) -> None:
     more, less = _of_one_sign(1, code), _of_one_sign(-1, code)
     assert (more.status, less.status) == ("flag", "flag")
-    assert "+" in more.found and "-" in less.found
-    causes = [each.found.split(". ", 1)[1] for each in (more, less)]
+    assert re.search("longer|rose", more.found) and re.search("less time|fell", less.found)
+    causes = [each.meaning or "" for each in (more, less)]
     assert causes[0] != causes[1]
     # Heat makes slower, and whatever is slower together makes the speedup fall.
     assert ["heat" in cause for cause in causes] == [code != "drift", code == "drift"]
@@ -865,7 +872,34 @@ def test_a_cause_is_one_of_the_sign_that_was_found(code: str) -> None:
 def test_what_misleads_is_flagged(make: Callable[[], Contents], code: str, effect: str, words: str) -> None:
     found = checks_of(make())[code]
     assert (found.status, found.effect) == ("flag", effect), found.found
-    assert words in found.found
+    assert words in f"{found.found}. {found.meaning}"
+    # In Chinese too, but for what the cluster itself said.
+    for text in outcome(found, Catalogue("zh-TW")):
+        assert re.search("[\u4e00-\u9fff]", text) or text == "pi-3: cordoned (unschedulable)"
+
+
+@pytest.mark.parametrize(
+    ("language", "no_sign", "smaller", "not_checked"),
+    [
+        (
+            "en",
+            "No sign of outages",
+            "No sign of pods that started late; less than ",
+            "Not checked: throttling",
+        ),
+        ("zh-TW", "未發現服務中斷", "未發現較晚啟動的 Pod；低於 ", "未能檢查：降頻或電壓不足"),
+    ],
+    ids=["en", "zh-TW"],
+)
+def test_a_pass_says_what_there_is_no_sign_of(
+    language: str, no_sign: str, smaller: str, not_checked: str
+) -> None:
+    found, words = checks_of(factory.contents()), Catalogue(language)
+    assert outcome(found["outages"], words)[0] == no_sign
+    seen = found["late_start"].could_have_seen_percent
+    assert seen is not None and f"{seen:.1f}%" in outcome(found["late_start"], words)[0]
+    assert outcome(found["late_start"], words)[0].startswith(smaller)
+    assert outcome(found["throttled"], words)[0] == not_checked
 
 
 # Those of another program: test_workload_command.py.
@@ -1136,7 +1170,7 @@ def test_of_a_pi_whose_clock_was_set_too_it_is_told() -> None:
         for pi in plan.pis
     )
     found = checks_of(looked_at(the_host_s_clock_set(-3600), hosts=hosts))["clock_offset"]
-    assert found.found.startswith("the clock of pi-2 moved by 0.80 s during the run. ")
+    assert found.found == "the clock of pi-2 moved by 0.80 s during the run"
 
 
 def test_a_pause_between_two_readings_is_not_a_clock_that_was_set() -> None:

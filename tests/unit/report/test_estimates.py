@@ -80,8 +80,8 @@ def test_what_all_of_a_round_share_does_not_widen_it() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"rounds": 1}, "1 round complete, an interval needs 5"),
-        ({"rounds": 4}, "4 rounds complete, an interval needs 5"),
+        ({"rounds": 1}, "only 1 round complete, and an interval needs 5"),
+        ({"rounds": 4}, "only 4 rounds complete, and an interval needs 5"),
     ],
     ids=["one round", "four rounds"],
 )
@@ -270,7 +270,7 @@ def test_a_sweep_says_what_noise_alone_would_give() -> None:
 
 @pytest.mark.parametrize(
     ("pis", "rounds", "words"),
-    [(3, 5, "3 numbers of Pis, and a fit needs 4"), (5, 4, "4 rounds complete")],
+    [(3, 5, "only 3 numbers of Pis; a fit needs 4"), (5, 4, "4 rounds complete")],
     ids=["three Pis", "four rounds"],
 )
 def test_a_sweep_that_gives_no_fit_says_why(pis: int, rounds: int, words: str) -> None:
@@ -322,8 +322,9 @@ def test_what_leaves_the_speedup_uncertain_is_said_part_by_part() -> None:
     assert parts.base_pi == pytest.approx(10, abs=1.5)
     assert parts.limit is not None and parts.limit < 3
     text = markdown(found, (), EN)
-    assert "another Pi as the one by up to 1" in text and "by what one run cannot tell" in text
-    assert "clocks by an unknown part" in markdown(_report(), (), EN)
+    assert "the choice of the Pi that works alone by up to 1" in text
+    assert "by an amount that one run cannot tell" in text
+    assert "clocks by an unknown amount" in markdown(_report(), (), EN)
 
 
 def test_controls_of_a_clean_run_contain_one() -> None:

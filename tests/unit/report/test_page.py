@@ -24,11 +24,14 @@ from pi_speedup.problem import Problem
 from pi_speedup.report.build import build_report, report_files
 from pi_speedup.report.evidence import Contents
 from pi_speedup.report.page.page import command, page
+from pi_speedup.report.terminal import terminal_table
 from tests.unit.report import factory
 
 # In one process: what is made once is made for all of them.
 pytestmark = pytest.mark.xdist_group("pages")
 
+EN = Catalogue("en")
+TIMES = "\N{MULTIPLICATION SIGN}"
 PROJECT = Path(__file__).resolve().parents[3]
 HOSTILE = "<script>alert(1)</script> {{ 7*7 }} \x1b[31m \u202egnp.exe \"' --> ]]> <b>& http://evil.example/x"
 VOID = {"meta", "link", "br"}
@@ -217,8 +220,86 @@ def test_what_one_reads_first_is_the_figure() -> None:
         f"{speedup.value:.2f}\N{MULTIPLICATION SIGN}",
         f"95% interval: {speedup.interval.low:.2f} to {speedup.interval.high:.2f}",
         "No check gives a reason to doubt this figure",
+        "One Pi would need 30.02 s, 3 Pis took 10.10 s: 99% of the ideal 3\N{MULTIPLICATION SIGN}.",
+        "3 \N{MULTIPLICATION SIGN} Raspberry Pi 4 Model B, one core each",
+        "Estimating π, 10,000,000 samples a process",
+        "2026-11-24 07:15 UTC",
     ):
         assert wanted in hero
+
+
+def test_pis_of_several_models_are_counted_apart() -> None:
+    hosts = factory.hosts(factory.plan(), both={"model": "Raspberry Pi 5 Model B Rev 1.0"}, pi="pi-2")
+    text = page(build_report(factory.contents(hosts=hosts)), (), EN)
+    assert f"2 {TIMES} Raspberry Pi 4 Model B, 1 {TIMES} Raspberry Pi 5 Model B, one core each" in text
+    assert "3 Pis, one core each" in page(build_report(factory.contents()), (), EN)
+
+
+def _interrupted(draft: factory.Draft) -> None:
+    if draft.slot.round == 0 and not draft.base:
+        draft.outcome = "interrupted"
+
+
+def _never_again(draft: factory.Draft) -> None:
+    """Fail in round 4, and measure nothing after it."""
+    if draft.slot.round == 4 and not draft.base:
+        draft.outcome = "failed"
+        draft.problem = Problem(
+            code=Code.NODE_CORDONED, subject="pi-2", what="cordoned", next_step="kubectl uncordon pi-2"
+        )
+
+
+@pytest.mark.parametrize(
+    ("defect", "rounds", "wanted"),
+    [
+        (
+            _never_again,
+            4,
+            ("Stopped in round 4 of 7", "pi-2: cordoned PS-302", "Next: kubectl uncordon pi-2"),
+        ),
+        (_interrupted, 0, ("Interrupted in the warm-up",)),
+        (None, 3, ("3 of 7 rounds: broken off before r004-00-",)),
+    ],
+    ids=["failed", "interrupted in the warm-up", "broken off"],
+)
+def test_a_run_that_stopped_says_so_above_its_figure(
+    defect: factory.Defect | None, rounds: int, wanted: tuple[str, ...]
+) -> None:
+    text = page(build_report(factory.contents(rounds=rounds, defect=defect)), (), EN)
+    shown = " ".join("".join(data for _, data in Document(text).texts).split())
+    resume = f"Resume it: ansible-playbook benchmark.yml -e benchmark_run_id={factory.RUN}"
+    above = shown[: shown.index("How much faster are 3 Pis than one?")]
+    assert all(words in above for words in (*wanted, resume))
+
+
+def test_a_run_that_ended_by_plan_has_nothing_to_resume() -> None:
+    assert "Resume it:" not in made("a whole run")[1] and 'class="stopped"' not in made("a sweep")[1]
+
+
+def test_an_invalid_figure_is_struck_through() -> None:
+    def made_up(draft: factory.Draft) -> None:
+        draft.workers[0].process.update(inside=1000)
+
+    text = page(build_report(factory.contents(defect=made_up)), (), EN)
+    number = next(a["class"] for a in Document(text).all("p") if "number" in (a.get("class") or ""))
+    style = Document(text).inside("style")
+    assert number == "number invalid"
+    assert re.search(r"\.number\.invalid[^{]*\{[^}]*var\(--muted\)[^}]*line-through", style)
+    assert 'class="number sound"' in made("a whole run")[1]
+
+
+def test_a_sweep_has_its_numbers_beside_the_curve() -> None:
+    report, text = made("a sweep")
+    assert report.sweep is not None and len(report.sweep.points) == 4
+    shown = " ".join(" ".join(data for _, data in Document(text).texts).split())
+    lines = terminal_table(report, EN)
+    for each in report.sweep.points:
+        assert each.speedup.interval is not None
+        low, high = f"{each.speedup.interval.low:.2f}", f"{each.speedup.interval.high:.2f}"
+        efficiency = f"{100 * each.efficiency.value:.1f}%"
+        assert f"{each.pis} {each.speedup.value:.2f}{TIMES} {low} to {high} {efficiency}" in shown
+        wanted = [*EN.count("pi", each.pis).split(), f"{each.speedup.value:.2f}", low, "to", high, efficiency]
+        assert wanted in [line.split() for line in lines]
 
 
 def test_only_the_formats_asked_for_are_made(tmp_path: Path) -> None:
@@ -252,7 +333,7 @@ def test_it_stays_small(pis: int, rounds: int, most: int) -> None:
     assert len(page(build_report(contents), contents.trials, Catalogue("en")).encode()) <= most
 
 
-LEFT_OUT = {"en": "2 of 3 Pis measured. Left out, so in no figure:", "zh-TW": "3 台 Pi 中有 2 台"}
+LEFT_OUT = {"en": "2 of 3 Pis took part. Left out of all figures:", "zh-TW": "3 台 Pi 中有 2 台"}
 
 
 @pytest.mark.parametrize(("language", "words"), LEFT_OUT.items(), ids=LEFT_OUT)

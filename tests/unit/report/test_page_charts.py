@@ -113,18 +113,25 @@ def test_speedup(run: str) -> None:
         for pis, each in points
     ]
     for marks in both(found["speedup"], "speedup"):
-        assert [(m["pis"], m["y"], m["low"], m["high"]) for m in marks] == wanted
+        assert [(m["pis"], m["value"], m["low"], m["high"]) for m in marks] == wanted
     rounds = [(each.round, each.value) for each in main.rounds]
     for marks in both(found["speedup"], "round"):
-        assert [(m["round"], m["y"]) for m in marks] == (rounds if len(rounds) > 1 else [])
+        assert [(m["round"], m["value"]) for m in marks] == (rounds if len(rounds) > 1 else [])
 
 
 @pytest.mark.parametrize("run", RUNS)
 def test_marks_stand_where_their_numbers_are(run: str) -> None:
-    """Height is linear in the number: any two marks of one kind fix the scale, all others must fit it."""
+    """Place is linear in the number: any two marks of one kind fix the scale, all others must fit it."""
     _, report, found = _run(run)
+    # Several numbers of Pis are a curve, one is bars from the left.
+    along = "_y" if report.sweep is not None else "_x"
     for svg in (found["speedup"].narrow, found["speedup"].wide):
-        linear([(m["y"], float(m["_y"])) for m in marks_of(svg) if m["mark"] in ("round", "speedup", "one")])
+        marks = marks_of(svg)
+        linear([(m["value"], float(m[along])) for m in marks if m["mark"] in ("round", "speedup")])
+        if along == "_x":
+            bars = [m for m in marks if m["mark"] in ("one", "ideal")]
+            assert [m["value"] for m in bars] == [1, len(report.pis)]
+            linear([pair for m in bars for pair in zip((0, m["value"]), _edges(m), strict=True)])
     for marks in both(found["trials"], "trial"):
         for cell in {m["cell"] for m in marks}:
             linear([(m["seconds"], float(m["_y"])) for m in marks if m["cell"] == cell and "seconds" in m])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,9 @@ from pi_speedup.problem import Problem, ProblemError
 from pi_speedup.report.build import build_report, report_files
 from pi_speedup.report.evidence import Contents
 from pi_speedup.report.markdown import escape_markdown, markdown
+from pi_speedup.report.page.page import page
 from pi_speedup.report.terminal import TABLE_COLUMNS, terminal_table
+from pi_speedup.report.wording import in_brief
 from pi_speedup.text import columns
 from tests.unit.report import factory
 
@@ -113,22 +116,24 @@ def test_a_run_that_was_stopped_is_reported() -> None:
     assert (progress.ending.kind, progress.ending.problem) == ("failed", PROBLEM)
     assert len(report.comparisons[0].rounds) == 4
     shown = " ".join(" ".join(terminal_table(report, EN)).split())
-    assert "4 of 7 rounds: stopped by pi-2: cordoned (unschedulable); go on with -e bench" in shown
+    assert "4 of 7 rounds: stopped by pi-2: cordoned (unschedulable); resume with -e bench" in shown
     # What to do next is for the line that follows.
     assert "Next: " not in shown
-    assert "no interval: 4 rounds complete, an interval needs 5" in shown
+    assert "no interval: only 4 rounds complete, and an interval needs 5" in shown
 
 
 def test_a_pi_that_was_left_out_is_named_wherever_the_pis_are() -> None:
     report = build_report(factory.contents(factory.degraded()))
-    assert report.headline.startswith("2 of 3 Pis, one core of each, computed ")
+    assert report.headline.startswith(
+        "2 of 3 Pis were 1.98 times as fast as pi-1 alone, with one core each ("
+    )
     assert [each.pi for each in report.left_out] == ["pi-3"]
     assert report.comparisons[0].efficiency.value > 0.8
     shown = " ".join(" ".join(terminal_table(report, EN)).split())
-    assert "NOTED left_out: pi-3 was left out (cordoned (unschedulable)). 2 of 3 Pis measured" in shown
+    assert "NOTED pi-3 was left out (cordoned (unschedulable)) [left_out]. 2 of 3 Pis measured" in shown
     text = markdown(report, (), EN)
     assert text.startswith("# Speedup of 2 of 3 Pis\n")
-    assert "\n2 of 3 Pis measured. Left out, so in no figure: pi-3 (cordoned (unschedulable)).\n" in text
+    assert "\n2 of 3 Pis took part. Left out of all figures: pi-3 (cordoned (unschedulable)).\n" in text
 
 
 def test_without_a_round_there_are_trials_and_no_figure() -> None:
@@ -151,28 +156,29 @@ VERDICTS: dict[str, tuple[Any, str, tuple[str, ...], str]] = {
         lambda: quiet(hosts=factory.hosts(factory.plan())),
         "sound",
         (),
-        "Sound: no check gives a reason to doubt the figures. 51 of 51 checks looked at.",
+        "Sound: no check gives a reason to doubt the figures. 51 of 51 checks ran.",
     ),
     "of Pis that nobody looked at": (
         lambda: quiet(),
         "sound",
         (),
-        "Sound as far as seen: no check gives a reason to doubt the figures. 45 of 51 checks looked at; not: "
-        "model_differs, governor_differs, throttled, temperature, load, clock_offset.",
+        "Sound as far as seen: no check gives a reason to doubt the figures. 45 of 51 checks ran; "
+        "not checked: different models, different frequency governors, throttling, overheating, Pis that "
+        "were busy before the run, clocks that are apart.",
     ),
     "of rounds that vary much": (
         lambda: factory.contents(hosts=factory.hosts(factory.plan()), noise=0.03),
         "sound",
         (),
-        "Sound as far as seen: no check gives a reason to doubt the figures. 51 of 51 checks looked at; too "
-        "noisy to tell: ",
+        "Sound as far as seen: no check gives a reason to doubt the figures. 51 of 51 checks ran; "
+        "too noisy to tell: ",
     ),
     "doubtful": (
         lambda: factory.contents(factory.plan(samples_per_process=1_000_000)),
         "doubtful",
         ("short_run",),
-        "45 of 51 checks looked at; not: model_differs, governor_differs, throttled, temperature, load, "
-        "clock_offset",
+        "Doubtful: the shortest trial took 0.972 s (pi-2 in together-3 in round 5). 45 of 51 checks ran; "
+        "not checked: different models, ",
     ),
     "of the inventory only": (
         lambda: factory.contents(
@@ -180,8 +186,8 @@ VERDICTS: dict[str, tuple[Any, str, tuple[str, ...], str]] = {
         ),
         "sound",
         (),
-        "49 of 51 checks looked at; not: system_differs, nodes. The Pis are those of the inventory: nothing "
-        "is known of their nodes",
+        "49 of 51 checks ran; not checked: different kernels, kubelets or systems, a node that "
+        "could not take a pod. The Pis are those of the inventory: nothing is known of their nodes",
     ),
     "invalid, which outweighs doubtful": (
         lambda: factory.contents(
@@ -190,7 +196,7 @@ VERDICTS: dict[str, tuple[Any, str, tuple[str, ...], str]] = {
         ),
         "invalid",
         ("counts",),
-        "Invalid, because of counts.",
+        "Invalid: pi-1 in alone in round 1 came to pi = 0.004000 (1,000 of 1,000,000 points inside) and ",
     ),
 }
 
@@ -207,9 +213,9 @@ def test_the_verdict(make: Any, status: str, because: tuple[str, ...], words: st
     ("settings", "cores", "used", "idle"),
     [
         ({}, 4, "one core", "3 of 4 cores of each Pi were idle"),
-        ({"processes_per_pi": 4}, 4, "all 4 cores", "a Pi has no other core"),
+        ({"processes_per_pi": 4}, 4, "all 4 cores", "no core was idle"),
         ({"processes_per_pi": 2}, 4, "2 cores", "2 of 4 cores of each Pi were idle"),
-        ({"cpu_limit_cores": 0.5}, 1, "0.5 of one core", "a Pi has no other core"),
+        ({"cpu_limit_cores": 0.5}, 1, "0.5 of a core", "no core was idle"),
         ({}, None, "one core", "how many cores a Pi has is not known"),
     ],
     ids=["one of four", "all", "two of four", "half of one", "not known"],
@@ -218,13 +224,12 @@ def test_what_of_a_pi_was_used(settings: dict[str, Any], cores: int | None, used
     plan = factory.plan(**settings)
     report = build_report(factory.contents(plan, nodes=factory.all_nodes(plan, cores=cores)))
     assert (report.used, report.idle) == (used, idle)
-    assert f"3 Pis, {used} of each, computed" in report.headline
-    assert f"times as fast as {used} of pi-1 alone" in report.headline
+    assert f"times as fast as pi-1 alone, with {used} each (" in report.headline
 
 
 def test_weak_scaling_end_to_end_is_an_efficiency_only() -> None:
     lines = terminal_table(build_report(factory.contents()), EN)
-    (share,) = (line for line in lines if line.startswith("end to end, one share"))
+    (share,) = (line for line in lines if line.startswith("end to end, one Pi's part"))
     # Both times, no speedup, the efficiency.
     assert len([word for word in share.split() if word.replace(".", "").rstrip("%").isdigit()]) == 4
 
@@ -247,10 +252,10 @@ def test_pis_before_and_after() -> None:
     text = markdown(build_report(factory.contents(plan, hosts=hosts)), (), EN)
     row = next(line for line in text.splitlines() if line.startswith("| pi-2 | Raspberry Pi 4"))
     assert "48.3 °C → 84.5 °C | +0.000 s ± 0.020 s | 0.40 | ondemand |" in row
-    assert "after the run: throttled; during the run: throttled" in row
+    assert "after the run: throttled, during the run: throttled" in row
     # The plan may say that the Pis were to be looked at: why there is no look is not known.
     unlooked = markdown(build_report(factory.contents()), (), EN)
-    assert "holds no look at the Pis over SSH" in unlooked and "is false" not in unlooked
+    assert "The Pis were not inspected over SSH" in unlooked and "is false" not in unlooked
 
 
 HOSTILE = "x\n# Hello <b> | `c` [l](http://a.b) \x1b[31m\u202e @you $x$"
@@ -338,21 +343,65 @@ def test_the_terminal_keeps_its_width_whatever_comes() -> None:
     assert "".join(lines).count("\N{CJK UNIFIED IDEOGRAPH-4E00}") == 150
 
 
-def test_each_flag_is_shown_the_worst_first_in_two_lines_at_most() -> None:
-    report = build_report(_hostile())
+@pytest.mark.parametrize(
+    ("language", "finding", "remedy"),
+    [
+        ("en", "pi-2 was throttled during the run", "Use a better power supply or more cooling."),
+        ("zh-TW", "pi-2 在測試期間被降頻", "請改善供電或散熱。"),
+    ],
+    ids=["en", "zh-TW"],
+)
+def test_a_doubt_is_what_was_found_with_what_helps(language: str, finding: str, remedy: str) -> None:
+    hosts = factory.hosts(factory.plan(), after={"throttled": 0x40000})
+    report, words = build_report(factory.contents(hosts=hosts)), Catalogue(language)
+    terminal = " ".join(terminal_table(report, words)).replace("  ", " ")
+    for text in (markdown(report, (), words), page(report, (), words), terminal):
+        assert finding in text and remedy in text
+    verdict = words.say(report.verdict.words)
+    assert finding in verdict and "throttled," not in verdict and "_" not in verdict
+
+
+def _hot_and_short() -> Contents:
+    plan = factory.plan(4, sweep=True, samples_per_process=1_000_000, control_round=True, each_pi=True)
+    hosts = factory.hosts(plan, after={"temperature_celsius": 84.0, "throttled": 0x40004})
+    return factory.contents(plan, noise=0.15, hosts=hosts)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [_hot_and_short, lambda: factory.contents(rounds=3), lambda: factory.contents(rounds=0)],
+    ids=["doubtful", "broken off", "the warm-up alone"],
+)
+def test_no_english_sentence_is_left_in_chinese(make: Any) -> None:
+    contents, words = make(), Catalogue("zh-TW")
+    report = build_report(contents)
+    shown = re.sub(r"<(style|script).*?</\1>", "", page(report, contents.trials, words), flags=re.DOTALL)
+    for text in ("\n".join(terminal_table(report, words)), markdown(report, (), words), shown):
+        assert re.findall("[A-Za-z][a-z]+(?: [a-z]+){2,}", re.sub("<[^>]*>", "|", text)) == []
+
+
+def test_each_flag_is_shown_the_worst_first_in_three_lines_at_most() -> None:
+    def wordy(draft: factory.Draft) -> None:
+        if draft.slot.round == 6 and not draft.base:
+            draft.outcome = "failed"
+            draft.problem = PROBLEM.model_copy(update={"what": "word " * 100})
+
+    plan = factory.plan(samples_per_process=1_000_000)
+    report = build_report(factory.contents(plan, defect=wordy))
     lines = terminal_table(report, EN)
     # Of the rounds that are missing the line of the run has told.
     flags = [check for check in report.checks if check.status == "flag" and check.code != "incomplete"]
     labels = ("INVALID ", "DOUBTFUL", "NOTED   ")
     first = next(number for number, line in enumerate(lines) if line.startswith(labels))
     shown = [" ".join(part.split()) for part in "\n".join(lines[first:]).replace("\n   ", " ").split("\n")]
-    assert len(shown) == len(flags) and len(lines[first:]) <= 2 * len(flags)
-    found = {check.code: " ".join(check.found.split()) for check in flags}
+    assert len(shown) == len(flags) and len(lines[first:]) <= 3 * len(flags)
+    flags.sort(key=lambda check: ["invalid", "doubtful", "none"].index(check.effect))
     whole = []
-    for flag in shown:
-        code, _, words = flag.split(" ", 1)[1].partition(": ")
-        assert found[code] == words or (words.endswith(" …") and found[code].startswith(words[:-2]))
-        whole.append(found[code] == words)
+    for flag, check in zip(shown, flags, strict=True):
+        words, said = (" ".join(each.split()) for each in (flag.split(" ", 1)[1], in_brief(check)))
+        said = f"{said} [{check.code}]. {check.meaning}"
+        assert said == words or (words.endswith(" …") and said.startswith(words[:-2]))
+        whole.append(said == words)
     assert any(whole) and not all(whole)
     effects = [flag.split()[0] for flag in shown]
     assert effects == sorted(effects, key=["INVALID", "DOUBTFUL", "NOTED"].index)

@@ -55,7 +55,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[int, int], str, str
         {},
         (4, 9),
         "budget",
-        "the time of 1.5 minutes was spent",
+        "the 1.5 minutes were used up",
     ),
     "killed before the time was spent": ({"budget_minutes": 60}, {}, (4, 9), "broken_off", "broken off"),
     "narrow enough": ({"target_percent": 5}, {}, (5, 9), "target", "the interval is narrow enough"),

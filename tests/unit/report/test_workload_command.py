@@ -148,7 +148,7 @@ FLAGGED: dict[str, tuple[Plan, Defect, str, str, str]] = {
         lambda draft: [worker.process.update(NO_OUTPUT) for worker in draft.workers],
         "same_output",
         "doubtful",
-        "Timed, not checked",
+        "timed, not checked",
     ),
     "a pod that got less CPU": (
         copies(),
@@ -164,7 +164,7 @@ FLAGGED: dict[str, tuple[Plan, Defect, str, str, str]] = {
 def test_what_misleads_is_flagged(of: Plan, defect: Defect, code: str, effect: str, words: str) -> None:
     found = checks(of, defect)[code]
     assert (found.status, found.effect) == ("flag", effect), found.found
-    assert words in found.found
+    assert words in f"{found.found}. {found.meaning}"
 
 
 def test_each_check_of_a_command_can_flag_and_is_made_of_nothing_else() -> None:

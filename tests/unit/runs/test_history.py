@@ -42,6 +42,7 @@ def test_a_whole_run(tmp_path: Path) -> None:
         interval=first.speedup.interval,
         seconds=first.all_pis.seconds.geometric_mean,
         verdict=report.verdict.status,
+        reasons=(),
         ending=None,
         caveat="virtual",
         problem=None,
@@ -53,6 +54,12 @@ def test_a_run_that_stopped_says_why(tmp_path: Path) -> None:
     assert (found.rounds_complete, found.rounds_planned) == (3, 7)
     assert found.speedup is not None and found.interval is None
     assert found.ending is not None and found.ending.startswith("broken off before r004-00-")
+
+
+def test_a_doubtful_run_says_what_was_found(tmp_path: Path) -> None:
+    short = factory.contents(factory.plan(samples_per_process=1_000_000))
+    found, _ = past(factory.write(tmp_path / "x", short))
+    assert found.reasons == ("the shortest trial took 0.972 s (pi-2 in together-3 in round 5)",)
 
 
 def test_a_run_without_a_round_has_no_figure(tmp_path: Path) -> None:

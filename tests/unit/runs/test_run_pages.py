@@ -71,7 +71,8 @@ def reports() -> dict[str, Report]:
 
 def _unread(run_id: str) -> Past:
     nothing = dict.fromkeys(Past.model_fields)
-    return Past(**{**nothing, "run_id": run_id, "problem": "it ended before it had a plan"})  # type: ignore[arg-type]
+    known = {"run_id": run_id, "reasons": (), "problem": "it ended before it had a plan"}
+    return Past(**{**nothing, **known})  # type: ignore[arg-type]
 
 
 @cache
@@ -183,7 +184,7 @@ def test_two_runs_have_a_page_in_every_language(a: str, b: str, language: str) -
 WORDS = {
     "faster": ("B is faster", "more samples a second than A"),
     "slower": ("B is slower", "fewer samples a second than A"),
-    "equal": ("No difference", "it lies within the margin of 3%"),
+    "equal": ("No difference", "within the margin of 3%"),
     "no_evidence": ("No evidence of a difference", "few has 3 rounds, and a comparison needs 5 rounds."),
     "not_comparable": ("Not comparable", "samples of a process 10,000,000 and 5,000,000"),
 }
@@ -214,7 +215,7 @@ def test_what_cannot_be_compared_is_not_drawn() -> None:
     allowed = compare(one, other, despite=["amount"])
     page = compared_page(allowed, one, other, Catalogue("en"))
     assert "<svg" in page
-    assert "Compared in spite of samples of a process 10,000,000 and 5,000,000" in _text(page)
+    assert "Compared despite samples of a process 10,000,000 and 5,000,000" in _text(page)
     assert "compare before short --despite amount" in _text(page)
 
 
@@ -222,8 +223,7 @@ def test_a_caveat_and_a_doubt_are_said() -> None:
     found, one, other = compared("before", "starved")
     shown = _text(compared_page(found, one, other, Catalogue("en")))
     assert "B: virtual Pis" in shown
-    titles = [check.title for check in other.checks if check.code in other.verdict.because]
-    assert titles and all(title in shown for title in titles)
+    assert "got 0.50 of its 1.00 cores and 30 more. Something else may have used the Pi" in shown
 
 
 @pytest.mark.parametrize("outcome", ["faster", "slower", "equal", "no_evidence"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 
 from pi_speedup.catalogue import Message
@@ -11,6 +10,7 @@ from pi_speedup.report.checks.registry import (
     Finding,
     check,
     differences,
+    different,
     flagged,
     passed,
     side_of,
@@ -19,6 +19,7 @@ from pi_speedup.report.checks.registry import (
 )
 from pi_speedup.report.evidence import Evidence, Work
 from pi_speedup.report.images import comparable_kinds, same_images, short_name
+from pi_speedup.report.wording import model_of
 from pi_speedup.text import listed, one_line
 
 # A limit that nothing enforces shows in what was used.
@@ -72,7 +73,7 @@ def image_differs(evidence: Evidence) -> Finding:
     possible = Message("check.image_differs.possible")
     names = who_had_what(containers, lambda work: short_name(work.worker.image))
     if len(names) > 1:
-        return flagged(differences(names), possible, "doubtful")
+        return flagged(different("image_differs", differences(names)), possible, "doubtful")
     ids_of: dict[str, list[str]] = defaultdict(list)
     for m, work in containers:
         known = ids_of[side_of(m, work)]
@@ -93,7 +94,7 @@ def image_differs(evidence: Evidence) -> Finding:
             for group in groups
             if any(kind in kinds for kind, _ in group.digests)
         ]
-        return flagged(found, possible, "doubtful")
+        return flagged(different("image_differs", found), possible, "doubtful")
     told = []
     for group in groups:
         kinds_told = sorted({kind for kind, _ in group.digests})
@@ -109,7 +110,8 @@ def machine_differs(evidence: Evidence) -> Finding:
     owners = who_had_what(evidence.works, lambda work: work.report.machine)
     if len(owners) == 1:
         return passed(Message("check.these", values=list(owners)))
-    return flagged(differences(owners), Message("check.machine_differs.possible"), "invalid")
+    found = different("machine_differs", differences(owners))
+    return flagged(found, Message("check.machine_differs.possible"), "invalid")
 
 
 @check("cpu_limit_differs")
@@ -123,7 +125,8 @@ def cpu_limit_differs(evidence: Evidence) -> Finding:
         planned = Message("check.cpu_limit_differs.limit", cores=cores)
         owners.setdefault(planned, []).append(Message("where.plan"))
     if len(owners) > 1:
-        return flagged(differences(owners), Message("check.cpu_limit_differs.possible"), "invalid")
+        differ = different("cpu_limit_differs", differences(owners))
+        return flagged(differ, Message("check.cpu_limit_differs.possible"), "invalid")
     free = [(m, work) for m, work in evidence.works if work.worker.cpu_limit_cores is None]
     if not free:
         return passed(Message("check.these", values=list(owners)))
@@ -251,7 +254,8 @@ def system_differs(evidence: Evidence) -> Finding:
             owners[str(getattr(node, what))].append(node.name)
         found += differences(owners)
     if found:
-        return flagged(found, Message("check.system_differs.possible"), "none")
+        differ = different("system_differs", found)
+        return flagged(differ, Message("check.system_differs.possible"), "none")
     first = nodes[0]
     return passed(
         Message(
@@ -276,7 +280,8 @@ def _same_state(evidence: Evidence, what: str) -> Finding:
         else:
             silent.append(host.name)
     if len(owners) > 1:
-        return flagged(differences(owners), Message(f"check.{what}_differs.possible"), "doubtful")
+        found = different(f"{what}_differs", differences(owners))
+        return flagged(found, Message(f"check.{what}_differs.possible"), "doubtful")
     if silent:
         return unknown(Message(f"check.{what}_differs.silent", pis=silent))
     return passed(Message("check.these", values=list(owners)))
@@ -285,8 +290,7 @@ def _same_state(evidence: Evidence, what: str) -> Finding:
 def _value(state: HostState, what: str) -> str:
     if what == "governor":
         return "+".join(state.governors)
-    # A revision of a board is the same model to most people, and often as fast.
-    return re.sub(r" Rev \S+$", "", state.model or "")
+    return model_of(state)
 
 
 def _limit(work: Work) -> Message:

@@ -207,7 +207,8 @@ def slow_base(evidence: Evidence) -> Finding:
     )
     # Only one of two sides is looked at.
     chance = 2 * FALSE_ALARM
-    figures = Message("check.slow_base.took", pi=evidence.plan.base_pi, change=math.expm1(found.value))
+    change = math.expm1(found.value)
+    figures = Message(f"check.slow_base.{_sign(change)}", pi=evidence.plan.base_pi, change=abs(change))
     beyond_least = _LEAST_CHANGE + t_quantile(POWER, found.freedom) * found.error
     seen = math.expm1(max(beyond_least, found.detectable(chance)))
     if found.value > _LEAST_CHANGE and found.p_value < chance:
@@ -333,9 +334,9 @@ def sessions(evidence: Evidence) -> Finding:
     seen = math.expm1(max(found.detectable(chance) for _, _, found in pairs))
     changed = [
         Message(
-            "check.sessions.changed",
+            f"check.sessions.{_sign(found.value)}",
             what=Message(f"check.sessions.{side}"),
-            change=math.expm1(found.value),
+            change=abs(math.expm1(found.value)),
             session=session,
         )
         for side, session, found in pairs
@@ -358,16 +359,21 @@ def _must_be_zero(
     found: Difference | float, code: str, evidence: Evidence, chance: float = FALSE_ALARM
 ) -> Finding:
     change = math.expm1(found if isinstance(found, float) else found.value)
-    figures = Message(f"check.{code}.changed", change=change, units=evidence.units)
+    sign = _sign(change)
+    figures = Message(f"check.{code}.{sign}", change=abs(change), units=evidence.units)
     if isinstance(found, float):
         return unknown(Message("check.too_few", figures=figures))
     beyond_least = _LEAST_CHANGE + t_quantile(POWER, found.freedom) * found.error
     seen = math.expm1(max(beyond_least, found.detectable(chance)))
     if found.p_value < chance and abs(found.value) > _LEAST_CHANGE:
         # What makes it rise is no cause of its falling.
-        possible = Message(f"check.{code}.possible_{'more' if change > 0 else 'less'}")
+        possible = Message(f"check.{code}.possible_{sign}")
         return flagged([figures], possible, "doubtful", could_have_seen=seen)
     return passed(figures, seen)
+
+
+def _sign(change: float) -> str:
+    return "more" if change > 0 else "less"
 
 
 def _pi(evidence: Evidence, pi: str) -> str:

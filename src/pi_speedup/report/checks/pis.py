@@ -47,9 +47,9 @@ def throttled(evidence: Evidence) -> Finding:
     if not evidence.hosts:
         return unknown(Message("check.not_looked"))
     found = [
-        Message("check.throttled.slowed", pi=host.name, when=when)
+        Message(f"check.throttled.{when}", pi=host.name, what=what)
         for host in evidence.hosts
-        for when in throttling(host.before, host.after)
+        for when, what in throttling(host.before, host.after)
     ]
     if found:
         return flagged(found, Message("check.throttled.possible"), "doubtful")

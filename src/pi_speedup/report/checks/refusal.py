@@ -37,7 +37,7 @@ def no_interval_because(evidence: Evidence) -> Message | None:
         if check.status != "flag" or check.effect != "invalid":
             continue
         if check.code in _NEVER:
-            return Message("no_interval.check", code=check.code, found=check.found)
+            return Message("no_interval.check", found=check.found)
         invalid.update(check.rounds)
     if len(invalid) > _MOST_INVALID_ROUNDS * count:
         return Message("no_interval.invalid", flagged=len(invalid), rounds=rounds)

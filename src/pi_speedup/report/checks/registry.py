@@ -1,8 +1,8 @@
 """What a check is, and the list of all of them.
 
 To add one: write a function in one of the modules beside this one, or in its workload's room, and decorate
-it with `check`. Its title and its sentences are `[check.<code>]` of both catalogues. The report takes it from
-here; docs/report.md gets its row, which a test asks for.
+it with `check`. Its sentences are `[check.<code>]` of both catalogues, where `title` is what it looks for:
+"No sign of {title}". The report takes it from here; docs/report.md gets its row, which a test asks for.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class Finding:
     effect: Effect = "none"
     rounds: tuple[int, ...] = ()
     could_have_seen_percent: float | None = None
+    meaning: Message | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ def as_check(code: str, finding: Finding, units: str = "") -> Check:
         title=Message(f"check.{code}.title", units=units),
         status=finding.status,
         found=finding.found,
+        meaning=finding.meaning,
         effect=finding.effect,
         could_have_seen_percent=finding.could_have_seen_percent,
         rounds=tuple(sorted(set(finding.rounds))),
@@ -91,18 +93,19 @@ def passed(found: Message, could_have_seen: float | None = None) -> Finding:
 
 def flagged(
     found: Sequence[Message],
-    possible: Message,
+    meaning: Message,
     effect: Effect,
     rounds: Iterable[int] = (),
     could_have_seen: float | None = None,
 ) -> Finding:
-    """Return a flag: what was found, and what it may come from or do, which nobody knows for certain."""
+    """Return a flag: what was found; what it may come from or do, and what helps."""
     return Finding(
         "flag",
-        Message("check.flag", found=found, possible=possible),
+        Message("check.found", found=found),
         effect,
         tuple(rounds),
         None if could_have_seen is None else 100 * could_have_seen,
+        meaning,
     )
 
 
@@ -134,6 +137,11 @@ def differences(owners: Mapping[str, Sequence[str]]) -> list[Message]:
     if len(owners) < 2:
         return []
     return [Message("check.had", names=names, value=_short(value)) for value, names in owners.items()]
+
+
+def different(code: str, values: Sequence[Message]) -> list[Message]:
+    """Return what a check found that looks for a difference: what differs, and who had which."""
+    return [Message("check.differ", title=Message(f"check.{code}.title"), values=values)]
 
 
 def _short(value: str) -> str:

@@ -17,15 +17,19 @@ from pi_speedup.report.page.trials import typical_round
 from pi_speedup.report.wording import (
     SIGNS,
     budget,
+    hardware,
     host_name,
+    in_brief,
     left_out,
     main_comparison,
+    one_pi_seconds,
+    outcome,
     range_of,
     readings,
     session_words,
     slowest_pi,
 )
-from pi_speedup.report.workload import own_section
+from pi_speedup.report.workload import own_section, program
 
 _TONES = {"invalid": "invalid", "doubtful": "doubtful", "none": "noted"}
 
@@ -36,6 +40,10 @@ def page(report: Report, trials: Sequence[Trial], words: Catalogue) -> str:
     typical = typical_round(report, trials)
     by_code = {check.code: check for check in report.checks}
     progress = report.progress
+
+    def titles(codes: Sequence[str]) -> list[str]:
+        return [by_code[code].title for code in codes if code in by_code]
+
     return document(
         TEMPLATES / "report.html.j2",
         words,
@@ -49,7 +57,13 @@ def page(report: Report, trials: Sequence[Trial], words: Catalogue) -> str:
         else words("page.no_figure_title"),
         main=main,
         sign=SIGNS[report.verdict.status],
-        because=[by_code[code] for code in report.verdict.because if code in by_code],
+        because=[
+            (words.say(in_brief(by_code[code])), words.say(by_code[code].meaning or ""))
+            for code in report.verdict.because
+            if code in by_code
+        ],
+        not_looked_at=titles(report.verdict.not_looked_at),
+        blind=titles(report.verdict.blind),
         charts=charts(report, trials, words),
         rounds={each.round: each for each in main[0].rounds} if main else {},
         binned=progress.rounds_complete > MOST_DOTS,
@@ -57,13 +71,11 @@ def page(report: Report, trials: Sequence[Trial], words: Catalogue) -> str:
         flags=_flags(report),
         unknown=[check for check in report.checks if check.status == "unknown"],
         passed=[check for check in report.checks if check.status == "pass"],
-        ending=words(
-            "ending.line",
-            done=progress.rounds_complete,
-            planned=words.count("round", progress.rounds_planned),
-            ending=progress.ending.words,
-        ),
-        go_on=progress.ending.kind not in ("complete", "target", "budget"),
+        ending=_ending(report, words),
+        stopped=_stopped(report, words),
+        hardware=hardware(report, words),
+        program=program(report, words),
+        one_pi_seconds=one_pi_seconds,
         command=command(report),
         settings=_settings(report),
         facts=_facts(report, trials, words),
@@ -73,6 +85,7 @@ def page(report: Report, trials: Sequence[Trial], words: Catalogue) -> str:
         slowest_pi=slowest_pi,
         budget=budget,
         own=own_section(report, words),
+        outcome=lambda each: outcome(each, words),
     )
 
 
@@ -82,6 +95,25 @@ def command(report: Report) -> str:
     if not given:
         return "ansible-playbook benchmark.yml"
     return f"ansible-playbook benchmark.yml -e {shlex.quote(json.dumps(given, ensure_ascii=False))}"
+
+
+def _ending(report: Report, words: Catalogue) -> str:
+    progress = report.progress
+    planned = words.count("round", progress.rounds_planned)
+    return words("ending.line", done=progress.rounds_complete, planned=planned, ending=progress.ending.words)
+
+
+def _stopped(report: Report, words: Catalogue) -> str:
+    """Return where a run stopped that did not end by plan; empty where it did."""
+    ending = report.progress.ending
+    if ending.kind in ("complete", "target", "budget"):
+        return ""
+    tries = [trial for trial in report.trials if trial.outcome != "ok"]
+    if ending.kind not in ("failed", "interrupted") or not tries:
+        return _ending(report, words)
+    number, of_all = tries[-1].round, report.progress.rounds_planned
+    where = words("stopped.round" if number else "stopped.warm_up", round=number, rounds=of_all)
+    return words(f"stopped.{ending.kind}", where=where)
 
 
 def _flags(report: Report) -> list[tuple[Check, str]]:

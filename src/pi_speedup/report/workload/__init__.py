@@ -9,10 +9,16 @@ from pi_speedup.model.report import Report
 from pi_speedup.report.workload import command, pi
 from pi_speedup.report.workload.own import Own, Section
 
-__all__ = ["OWN", "Own", "Section", "own_section"]
+__all__ = ["OWN", "Own", "Section", "own_section", "program"]
 
 # By the workload's name.
 OWN: Final[dict[str, Own]] = {"pi": pi.OwnPi(), "command": command.OwnCommand()}
+
+
+def program(report: Report, words: Catalogue) -> str:
+    """Return which program was measured."""
+    own = OWN.get(report.workload)
+    return own.program(report, words) if own else report.workload
 
 
 def own_section(report: Report, words: Catalogue) -> Section | None:

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar, cast
 
 from pi_speedup.catalogue import Catalogue, Message
+from pi_speedup.model.report import Report
 from pi_speedup.model.worker import WorkerReport
 from pi_speedup.report.checks.registry import Finding, check, flagged, passed, unknown
 from pi_speedup.report.evidence import Evidence, Measurement, Work
 from pi_speedup.report.formulas import geometric_mean
 from pi_speedup.report.workload.own import Own, Result, Section
+from pi_speedup.text import one_line
 from pi_speedup.workload.command import Command, CommandReport
 
 # Of the CPU time that the work should take. Caches and frequencies move it by less; a program that overlooks
@@ -23,6 +25,7 @@ _LEAST_CPU_SECONDS, _LEAST_CPU_SHARE = 0.2, 0.05
 # Of its own CPU time, what a command got beside others.
 _LEAST_OF_OWN_SHARE, _LEAST_OWN_SHARE, _TICKS_SECONDS = 0.9, 0.2, 0.02
 _MOST_PARTS_SHOWN = 12
+_LONGEST_NAME = 80
 
 
 class OwnCommand(Own):
@@ -37,6 +40,10 @@ class OwnCommand(Own):
         "peak_memory_bytes",
         "throttled_seconds",
     )
+
+    def program(self, report: Report, words: Catalogue) -> str:
+        """Return the command, in one line."""
+        return one_line(str(report.settings["command"]), _LONGEST_NAME)
 
     def result(self, evidence: Evidence) -> Result:
         """Return the CPU time of both sides, the memory, and the mean time of each part."""
@@ -59,7 +66,7 @@ class OwnCommand(Own):
     def section(self, result: Result, words: Catalogue) -> Section:
         """Return what was run, how much of a CPU and of memory it took, and how long each part did."""
         alone, together = (cast("float", result[f"cpu_seconds_{side}"]) for side in ("alone", "together"))
-        command = " ".join(str(result["command"]).split())
+        command = one_line(str(result["command"]), 400)
         said = [words("command.cpu", alone=words.seconds(alone), together=words.seconds(together))]
         if (peak := result["peak_memory_bytes"]) is not None:
             said.append(words("command.memory", mib=cast("int", peak) / 2**20))

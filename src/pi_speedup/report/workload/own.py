@@ -9,6 +9,7 @@ from typing import ClassVar
 from pydantic import JsonValue
 
 from pi_speedup.catalogue import Catalogue
+from pi_speedup.model.report import Report
 from pi_speedup.model.worker import WorkerReport
 from pi_speedup.report.evidence import Evidence
 
@@ -30,6 +31,10 @@ class Own(ABC):
     """A workload in a report. `column_names`: what it adds to report.csv."""
 
     column_names: ClassVar[tuple[str, ...]]
+
+    def program(self, report: Report, words: Catalogue) -> str:
+        """Return which program was measured."""
+        return report.workload
 
     @abstractmethod
     def result(self, evidence: Evidence) -> Result:

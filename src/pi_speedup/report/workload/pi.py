@@ -15,8 +15,17 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from pi_speedup.catalogue import Catalogue, Message
+from pi_speedup.model.report import Report
 from pi_speedup.model.worker import WorkerReport
-from pi_speedup.report.checks.registry import Finding, check, differences, flagged, passed, who_had_what
+from pi_speedup.report.checks.registry import (
+    Finding,
+    check,
+    differences,
+    different,
+    flagged,
+    passed,
+    who_had_what,
+)
 from pi_speedup.report.evidence import Evidence, Measurement, Work
 from pi_speedup.report.workload.own import Own, Result, Section
 from pi_speedup.workload.pi import STRETCH_GROUPS, Pi, PiReport, streams_of
@@ -45,6 +54,9 @@ class OwnPi(Own):
         "python_implementation",
         "python_version",
     )
+
+    def program(self, report: Report, words: Catalogue) -> str:
+        return words("pi.program")
 
     def result(self, evidence: Evidence) -> Result:
         """Return pi, merged from the counts of all Pis together."""
@@ -217,7 +229,7 @@ def python_differs(evidence: Evidence) -> Finding:
         return passed(Message("check.these", values=list(owners)))
     same_line = len({re.sub(r"(\d+\.\d+).*", r"\1", python) for python in owners}) == 1
     return flagged(
-        differences(owners),
+        different("python_differs", differences(owners)),
         Message("check.python_differs.possible"),
         "doubtful" if same_line else "invalid",
     )

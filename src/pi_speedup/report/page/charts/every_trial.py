@@ -67,7 +67,9 @@ def trials_chart(report: Report, found: Sequence[Dot], words: Catalogue) -> Char
             axes = sheet.axes(48, top, 12, sheet.height - (head + panel * (place + 1)))
             lowest = place == len(cells) - 1
             _panel(sheet, axes, [dot for dot in found if dot.row.cell == cell], last, words)
-            panel_title(axes, f"{cell_name(report, cell, words)} ({words('trials.y')})")
+            panel_title(
+                axes, words("unit.aside", what=cell_name(report, cell, words), more=words("trials.y"))
+            )
             axes.tick_params(labelbottom=lowest)
             if lowest:
                 axes.set_xlabel(words("trials.x"), color=MUTED, labelpad=6)

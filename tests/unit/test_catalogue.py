@@ -18,7 +18,7 @@ from pi_speedup.report.checks import CHECKS
 SOURCE = Path(__file__).resolve().parents[2] / "src/pi_speedup"
 CODE = "".join(path.read_text("utf-8") for path in [*SOURCE.rglob("*.py"), *SOURCE.rglob("*.j2")])
 # A text may name the unit of the work in another form than its sister does.
-OF_THE_UNIT = {"units", "per_second", "a_second"}
+OF_THE_UNIT = {"units", "rate_short", "rate_long", "rate_words", "rate_axis"}
 
 
 def whole(language: str) -> dict[str, str]:
@@ -164,4 +164,8 @@ def test_a_program_is_counted_in_its_own_unit(language: str, unit: Unit) -> None
     names = catalogue(language)
     assert names[f"unit.{unit}.units"] in words("trials.alone_long", pi="pi-1")
     assert words.work(7) == names[f"unit.{unit}.other"].format(count=7)
-    assert words.rate(7.2) == names[f"unit.{unit}.rate"].format(value="7")
+    # Samples a second, but runs and jobs an hour.
+    shown, on_axis = ("720", 0.00072) if unit == "sample" else ("2,592,000", 2_592_000)
+    assert words.rate(720) == names[f"unit.{unit}.rate"].format(value=shown)
+    assert words.on_axis(720) == pytest.approx(on_axis)
+    assert words.rate_number(0.002) == ("0.0" if unit == "sample" else "7.2")

@@ -24,7 +24,13 @@ Language = Literal["en", "zh-TW"]
 Unit = Literal["sample", "run", "job"]
 LANGUAGES: tuple[str, ...] = get_args(Language)
 # What a text may say of the unit without being given it.
-_OF_UNIT = ("units", "per_second", "a_second")
+_OF_UNIT = ("units", "rate_short", "rate_long", "rate_words", "rate_axis")
+# By how much its texts differ from the unit a second: in a sentence, and on an axis.
+_SCALES: dict[Unit, tuple[float, float]] = {
+    "sample": (1, 1e-6),
+    "run": (3600, 3600),
+    "job": (3600, 3600),
+}
 _LONGEST = 2000
 _MOST_LISTED = 5
 
@@ -79,8 +85,17 @@ class Catalogue:
         return self(f"unit.{self._unit}", count=count)
 
     def rate(self, value: float) -> str:
-        """Return how much work is done in a second: `7 runs/s`."""
-        return self(f"unit.{self._unit}.rate", value=self.number(value, 0))
+        """Return how much work is done, given a second's: `7 runs/h`."""
+        return self(f"unit.{self._unit}.rate", value=self.rate_number(value))
+
+    def rate_number(self, value: float) -> str:
+        """Return the number of such a rate."""
+        scaled = value * _SCALES[self._unit][0]
+        return self.number(scaled, 0 if scaled >= 100 else 1)
+
+    def on_axis(self, value: float) -> float:
+        """Return a rate as an axis has it."""
+        return value * _SCALES[self._unit][1]
 
     def number(self, value: float, digits: int = 2) -> str:
         """Return a number with thousands set apart."""

@@ -36,14 +36,15 @@ class Calibration(Model):
         """How much a process did a second."""
         return self.readings[-1].amount / self.readings[-1].seconds
 
-    def amount_for(self, seconds: float) -> int:
+    def amount_for(self, seconds: float, parts: int = 1) -> int:
         """Return the amount that comes nearest to so many seconds, on a logarithmic scale: 1, 2, 5, 10, ...
 
         That is at most 1.6 times as long or as short, but for a single run that takes longer. It is the next
-        one where it would be a short trial, and none was asked for.
+        one where it would be a short trial, and none was asked for. parts: into which others will divide it.
         """
-        wanted = max(1.0, min(self.amount_per_second * seconds, _MOST))
-        least = self.amount_per_second * _MARGIN * SHORT_SECONDS if seconds > SHORT_SECONDS else 0.0
+        of_one_second = self.amount_per_second * parts
+        wanted = max(1.0, min(of_one_second * seconds, _MOST))
+        least = of_one_second * _MARGIN * SHORT_SECONDS if seconds >= SHORT_SECONDS else 0.0
         decade = int(10 ** math.floor(math.log10(wanted)))
         steps = (step * tens for tens in (decade, 10 * decade) for step in _STEPS)
         return min(

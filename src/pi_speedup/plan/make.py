@@ -52,7 +52,7 @@ def make_plan(
         if calibration is None:
             raise ValueError("neither the settings nor a calibration say how much a trial does")
         # Where all share one job, it is for one Pi so many times as long.
-        amount = calibration.amount_for(settings.trial_seconds * (len(pis) if divided else 1))
+        amount = calibration.amount_for(settings.trial_seconds, len(pis) if divided else 1)
     else:
         calibration = None
     ordered = (base_pi, *(pi for pi in pis if pi != base_pi))

@@ -107,7 +107,8 @@ def one_pi_seconds(of: Comparison) -> float:
 def cell_name(report: Report, cell: str, words: Catalogue) -> str:
     """Return what a cell measures."""
     if cell == ALONE:
-        return words("trials.alone", pi=report.base_pi)
+        key = "trials.alone_whole" if report.unit == "job" else "trials.alone"
+        return words(key, pi=report.base_pi)
     if cell == ALONE_LONG:
         return words("trials.alone_long", pi=report.base_pi)
     if cell.startswith(ALONE_ON):

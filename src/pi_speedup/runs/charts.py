@@ -65,8 +65,8 @@ def history_charts(
     over_time = []
     for place, (run, rate) in enumerate(zip(runs, rates, strict=True)):
         known = rate.interval if rate else None
-        ends = (known.low / 1e6, known.high / 1e6) if known else (None, None)
-        over_time.append(_Point(place, run, rate.value / 1e6 if rate else None, *ends))
+        ends = (words.on_axis(known.low), words.on_axis(known.high)) if known else (None, None)
+        over_time.append(_Point(place, run, words.on_axis(rate.value) if rate else None, *ends))
     speedups = [
         _Point(
             place,
@@ -283,8 +283,8 @@ def _sides_chart(a: Report, b: Report, words: Catalogue) -> Chart | None:
             run=report.run_id,
             side=words(f"compare.{side}", pis=words.count("pi", len(report.pis))),
             rate=words.rate(estimate.value),
-            low=words.number(low, 0),
-            high=words.number(high, 0),
+            low=words.rate_number(low),
+            high=words.rate_number(high),
         )
 
     every = [said(name, report, side, estimate) for side in SIDES for name, report, estimate in sides[side]]
@@ -305,12 +305,12 @@ def _sides_chart(a: Report, b: Report, words: Catalogue) -> Chart | None:
             for name, report, estimate in sides[side]:
                 at = "AB".index(name)
                 low, high = ends_of(estimate)
-                values += [low / 1e6, high / 1e6]
+                values += [words.on_axis(low), words.on_axis(high)]
                 if dots:
                     rounds = rounds_of(report, side)
-                    values += [rate / 1e6 for _, rate in rounds]
+                    values += [words.on_axis(rate) for _, rate in rounds]
                     spread = axes.scatter(
-                        [rate / 1e6 for _, rate in rounds],
+                        [words.on_axis(rate) for _, rate in rounds],
                         [at + 0.26] * len(rounds),
                         s=22,
                         facecolors=PAPER,
@@ -326,7 +326,7 @@ def _sides_chart(a: Report, b: Report, words: Catalogue) -> Chart | None:
                         ],
                     )
                 axes.plot(
-                    [low / 1e6, high / 1e6],
+                    [words.on_axis(low), words.on_axis(high)],
                     [at - 0.12] * 2,
                     color=INK,
                     linewidth=2,
@@ -334,7 +334,9 @@ def _sides_chart(a: Report, b: Report, words: Catalogue) -> Chart | None:
                     marker="|",
                     markersize=12,
                 )
-                dot = axes.plot([estimate.value / 1e6], [at - 0.12], "o", color=ACCENT, markersize=10)[0]
+                dot = axes.plot(
+                    [words.on_axis(estimate.value)], [at - 0.12], "o", color=ACCENT, markersize=10
+                )[0]
                 data: Data = {
                     "mark": "rate",
                     "run": name,

@@ -113,7 +113,7 @@ def _cells(run: Past, rate: Estimate | None, words: Catalogue) -> dict[str, str]
         "interval": nothing
         if run.interval is None
         else words.span(words.number(run.interval.low), words.number(run.interval.high)),
-        "rate": nothing if rate is None else words.number(rate.value, 0),
+        "rate": nothing if rate is None else words.rate_number(rate.value),
         "seconds": nothing if run.seconds is None else words.seconds(run.seconds),
         "verdict": f"{SIGNS[state]} {verdict}",
         "why": run.problem or (Message("check.found", found=why) if why else nothing),

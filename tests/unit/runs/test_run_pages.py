@@ -155,9 +155,9 @@ def test_history_draws_every_figure_with_its_interval() -> None:
     for marks in both(found["rate"], "rate"):
         drawn = {m["run"]: (m.get("y"), m.get("low"), m.get("high")) for m in marks}
         for run, rate in zip(history.runs, rates, strict=True):
-            figure = rate.value / 1e6 if rate else None
+            figure = rate.value * 1e-6 if rate else None
             known = rate.interval if rate else None
-            ends = (known.low / 1e6, known.high / 1e6) if known else (None, None)
+            ends = (known.low * 1e-6, known.high * 1e-6) if known else (None, None)
             assert drawn[run.run_id] == (figure, *ends)
 
 

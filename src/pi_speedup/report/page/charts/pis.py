@@ -56,18 +56,18 @@ def pis_chart(report: Report, words: Catalogue) -> Chart | None:
             "pis.mark",
             pi=each.name,
             rate=words.rate(each.amount_per_second),
-            low=words.number(low, 0),
-            high=words.number(high, 0),
+            low=words.rate_number(low),
+            high=words.rate_number(high),
         )
         for each, (low, high) in zip(figures, ends, strict=True)
     ]
 
     def draw(width: float) -> Sheet:
         sheet, axes = row_sheet(width, [each.name for each in figures], head=48 if alone else 24)
-        axes.axvline(mean / 1e6, color=MUTED, linewidth=1.5, linestyle=(0, (5, 4)))
+        axes.axvline(words.on_axis(mean), color=MUTED, linewidth=1.5, linestyle=(0, (5, 4)))
         axes.annotate(
             words("pis.mean"),
-            (mean / 1e6, 1),
+            (words.on_axis(mean), 1),
             (0, 6),
             xycoords=("data", "axes fraction"),
             textcoords="offset points",
@@ -77,14 +77,14 @@ def pis_chart(report: Report, words: Catalogue) -> Chart | None:
         for place, (each, (low, high)) in enumerate(zip(figures, ends, strict=True)):
             many = len(figures) > MANY_ROWS
             axes.plot(
-                [low / 1e6, high / 1e6],
+                [words.on_axis(low), words.on_axis(high)],
                 [place, place],
                 color=MUTED if many else INK,
                 linewidth=0.8 if many else 1.5,
                 marker="" if many else "|",
             )
             dot = axes.plot(
-                [each.amount_per_second / 1e6],
+                [words.on_axis(each.amount_per_second)],
                 [place],
                 "o",
                 color=ACCENT,
@@ -100,7 +100,7 @@ def pis_chart(report: Report, words: Catalogue) -> Chart | None:
             sheet.mark(dot, [(data, said[place])])
             if each.alone_amount_per_second is not None:
                 by_itself = axes.plot(
-                    [each.alone_amount_per_second / 1e6],
+                    [words.on_axis(each.alone_amount_per_second)],
                     [place],
                     marker="s",
                     linestyle="",
@@ -133,8 +133,11 @@ def pis_chart(report: Report, words: Catalogue) -> Chart | None:
             sheet.legend(handles, 2, handletextpad=0.2)
         widen(
             axes,
-            [*(value / 1e6 for pair in ends for value in pair), *(rate / 1e6 for rate in alone)],
-            mean / 1e6,
+            [
+                *(words.on_axis(value) for pair in ends for value in pair),
+                *(words.on_axis(rate) for rate in alone),
+            ],
+            words.on_axis(mean),
         )
         axes.set_xlabel(words("pis.x"), color=MUTED, labelpad=6)
         return sheet

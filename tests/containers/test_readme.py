@@ -78,7 +78,9 @@ def edits(cluster: Cluster, folder: Path) -> Path:
     settings = {name: value for name, value in of_the_cluster.items() if name.startswith("benchmark_")}
     target = folder / "inventory/group_vars/all.yml"
     target.parent.mkdir(parents=True)
-    target.write_text(yaml.safe_dump({**settings, "benchmark_samples_per_process": 100_000}))
+    target.write_text(
+        yaml.safe_dump({**settings, "benchmark_samples_per_process": 100_000, "benchmark_trial_seconds": 1})
+    )
     return folder
 
 

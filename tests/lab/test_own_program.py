@@ -33,6 +33,7 @@ def test_an_example_in_parts_leads_to_a_figure(lab: Lab, tmp_path: Path) -> None
         benchmark_runs_dir=tmp_path,
         benchmark_namespace=NAMESPACE,
         benchmark_rounds=2,
+        benchmark_runs_per_process=1,
     )
     assert done.exit_code == 0, done.output
     report = report_of(tmp_path)
@@ -56,7 +57,7 @@ def test_the_readme_leads_from_a_script_to_a_figure(lab: Lab, tmp_path: Path) ->
         _, target, *arguments = words
         given = shlex.split(" ".join(arguments).removeprefix("ARGS="))
         there = {"benchmark_runs_dir": tmp_path / "runs", "benchmark_namespace": NAMESPACE}
-        done = lab.play(f"{target}.yml", *given, **there)
+        done = lab.play(f"{target}.yml", *given, **there, benchmark_trial_seconds=1)
         assert done.exit_code == 0, done.output
     assert lab.left_behind(NAMESPACE) == []
     report = report_of(tmp_path / "runs")

@@ -134,7 +134,7 @@ test: $(VENV)/.dev ## Prove all of it: linters, unit tests, tests on virtual Pis
 	done
 
 # What people run, and the rig; tests may be careless.
-PYTHON_CODE := src files roles callback_plugins filter_plugins virtual_cluster benchmarks requirements conftest.py
+PYTHON_CODE := src files roles callback_plugins filter_plugins virtual_cluster benchmarks examples requirements conftest.py
 # The oldest whose Jobs have backoffLimitPerIndex by default, and the newest that there is a schema for.
 KUBERNETES_VERSIONS := 1.29 1.37
 # - An image is pulled before the first trial, and the same one is meant in all of them: never Always.

@@ -1,8 +1,8 @@
 # Run a command of the user's and report the measurement, once, whatever the program is.
 #
 # src/pi_speedup/workload/command.py writes above it what the trial decides, as assignments, and a pod or container
-# runs both with `sh`: dash, bash or busybox. It needs no file but a folder in /tmp, and of programs cat, cut, date,
-# head, mkdir, mktemp, rm, sed, sha256sum, sleep, tail, tr, uname and wc; grep and nproc tell it more.
+# runs both with `sh`: dash, bash or busybox. It needs no file but a folder in /tmp, and of programs cat, chmod, cut,
+# date, head, mkdir, mktemp, rm, sed, sha256sum, sleep, tail, tr, uname and wc; grep and nproc tell it more.
 # On success it prints the end of what the command wrote, each line behind "| ", and two lines:
 #
 #     {"schema_version":1,...}                  the measurement, at most 4 KiB
@@ -139,9 +139,9 @@ end_left_behind() {
   kill -9 $left 2>/dev/null
 }
 
-# Put into variables which part process $1 does, and a name that nobody else's has.
+# Put into variables which part process $1 does, and a name that nobody else's has, nor begins with: not 1 and 10.
 name_process() {
-  index=0 nonce=$run_id/$trial/$node/${work##*.}/$1
+  index=0 nonce=$run_id/$trial/$node/${work##*.}/$1/
   [ "$divided" = no ] || index=$((first + $1))
 }
 

@@ -18,16 +18,19 @@ RUN_BY_CI = (
 )
 
 
-def blocks(page: Path) -> list[tuple[str, list[str]]]:
-    """Return kind and lines of each fenced block."""
-    found = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+def blocks(page: Path, heading: str = "") -> list[tuple[str, list[str]]]:
+    """Return kind and lines of each fenced block, of all or of those under a heading."""
+    text = page.read_text()
+    if heading:
+        text = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return [(kind, text.splitlines()) for kind, text in found]
 
 
-def commands(readme: Path) -> list[str]:
+def commands(readme: Path, heading: str = "") -> list[str]:
     """Return the commands in order: each line of a sh block, the lines after `$ ` of a console block."""
     typed: list[str] = []
-    for kind, lines in blocks(readme):
+    for kind, lines in blocks(readme, heading):
         assert kind in ("sh", "console"), f"a {kind or 'plain'} block, whose commands nobody would run"
         typed += [line.removeprefix("$ ") for line in lines if kind == "sh" or line.startswith("$ ")]
     return typed

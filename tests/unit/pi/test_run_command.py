@@ -138,6 +138,13 @@ def test_the_processes_of_a_pi_have_parts_of_their_own(shell: list[str], left: P
     assert told.processes[1].output_sha256 == hashlib.sha256(b"5\n").hexdigest()[:32]
 
 
+def test_a_process_ends_none_that_is_numbered_like_it(shell: list[str], left: Path) -> None:
+    # The second one is done long before the eleventh.
+    of = planned(command="[ $PI_SPEEDUP_INDEX -lt 10 ] || sleep 2", divisible=True, processes_per_pi=11)
+    told = report(shell, left, of, "together-3", node="pi-3", number=1)
+    assert [process.duration_seconds > 2 for process in told.processes] == [False] * 10 + [True]
+
+
 def test_a_short_command_is_repeated(shell: list[str], left: Path) -> None:
     of = planned(command="echo x", runs_per_process=3)
     told = report(shell, left, of)

@@ -22,6 +22,7 @@ OWNER = (PROJECT / "roles/cluster/templates/owner.yml.j2").read_text(encoding="u
 POLICY = (PROJECT / "roles/cluster/templates/network_policy.yml.j2").read_text(encoding="utf-8")
 RBAC = (PROJECT / "roles/rbac/templates/rbac.yml.j2").read_text(encoding="utf-8")
 WORKER = (PROJECT / "files/pi_worker.py").read_text(encoding="utf-8")
+COMMAND = (PROJECT / "files/run_command.sh").read_text(encoding="utf-8")
 PIS = ("pi-1", "pi-2", "pi-3")
 RUN_ID = "20261124-071530-3fa2"
 
@@ -100,10 +101,12 @@ def rights(place: Place) -> tuple[Document, ...]:
 
 
 def all_manifests() -> list[Any]:
-    """Return one of each kind that a benchmark creates, of the Job one with several processes too."""
+    """Return one of each kind that a benchmark creates; a Job of several processes, and a command's."""
     place = Place("pi-speedup")
     granted = [each.manifest for each in rights(place)]
-    return [namespace(place), owner(place), policy(place), job(), job(make_plan(processes=4)), *granted]
+    of_command = job(make_plan(command="./job"), program=COMMAND)
+    jobs = [job(), job(make_plan(processes=4)), of_command]
+    return [namespace(place), owner(place), policy(place), *jobs, *granted]
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ from pi_speedup.model.base import Count, SecondsSince, field_problem
 from pi_speedup.model.plan import Plan, Slot
 from pi_speedup.model.settings import Settings
 from pi_speedup.model.worker import MOST_PROCESSES, Process, WorkerReport
-from pi_speedup.problem import refuse
+from pi_speedup.problem import Problem, refuse
+from pi_speedup.text import one_line
 from pi_speedup.workload.workload import Assignment, Workload
 
 MOST_PROGRAM_BYTES = 65_536
@@ -24,6 +25,52 @@ MOST_PROGRAM_BYTES = 65_536
 _MOST_TEXT_BYTES = 122_880
 # Before what run_command.sh itself has to say.
 COMMAND_SAYS = "pi-speedup: "
+_LONGEST_LINE = 200
+# How such a line begins, what kind of problem it is, and what to do. The first that fits. A step that names a
+# setting begins a new run; after another one the run can go on.
+_FAILURES = (
+    (
+        "the command was not found",
+        Code.COMMAND_FAILED,
+        "correct benchmark_command, or set benchmark_image to one that holds it: of a script also what its "
+        "first line names",
+    ),
+    (
+        "the command cannot be run",
+        Code.COMMAND_FAILED,
+        "correct benchmark_command: a program for this kind of processor that may be executed, or sh FILE",
+    ),
+    (
+        "the command was killed",
+        Code.OUT_OF_MEMORY,
+        "raise benchmark_memory_limit_mib, or see what else stopped it on that Pi",
+    ),
+    ("the command ended with", Code.COMMAND_FAILED, "see what it lacks there"),
+    (
+        "the command wrote more",
+        Code.COMMAND_FAILED,
+        "let benchmark_command write to /dev/null, or into a file below $TMPDIR",
+    ),
+    ("the command ended and left", Code.COMMAND_FAILED, "let benchmark_command wait for what it starts"),
+    ("benchmark_prepare", Code.COMMAND_FAILED, "see what it lacks there"),
+    ("benchmark_output_filter", Code.COMMAND_FAILED, "see what the command wrote there"),
+    (
+        "benchmark_verify",
+        Code.COMMAND_FAILED,
+        "see what the command wrote there: that is wrong, or the check",
+    ),
+    ("/tmp is full", Code.SCRATCH_FULL, "raise benchmark_scratch_mib"),
+    (
+        "the image has a shell, but no",
+        Code.IMAGE_WITHOUT_INTERPRETER,
+        "set benchmark_image to one that has it, or put busybox into this one",
+    ),
+    (
+        "not finished after",
+        Code.TIMEOUT,
+        "raise benchmark_timeout_seconds, or give the command less to do",
+    ),
+)
 # Standard input is read whole before anything runs: no command can read what follows it.
 _READ_ALL = 'eval "$(cat)"'
 
@@ -59,8 +106,11 @@ class CommandReport(WorkerReport):
     processes: Annotated[tuple[CommandProcess, ...], Field(min_length=1, max_length=MOST_PROCESSES)]
 
 
-def read_program(path: Path) -> str:
-    """Return the user's program; ProblemError unless it is text that fits on a command line."""
+def read_program(path: Path, *, by_its_first_line: bool = False) -> str:
+    """Return the user's program; ProblemError unless it is text that fits on a command line.
+
+    by_its_first_line: it is run as it is, so that line has to name what runs it.
+    """
     try:
         with path.open("rb") as file:
             found = file.read(MOST_PROGRAM_BYTES + 1)
@@ -78,6 +128,12 @@ def read_program(path: Path) -> str:
     if "\0" in text or len(shlex.quote(text).encode()) > _MOST_TEXT_BYTES - 20_000:
         what = f"{path} is not text, or has too many quotes for a command line"
         step = "put it into an image, and set benchmark_image and benchmark_command"
+        raise refuse(Code.PROGRAM_NOT_VALID, "benchmark_program", what, step)
+    first = text.partition("\n")[0]
+    if by_its_first_line and first.startswith("#!") and first.endswith("\r"):
+        # Linux looks for a program whose name ends with that character, and says only "not found".
+        what = f"the lines of {path} end as on Windows, so nothing is called as its first one says"
+        step = f"sed -i 's/\\r$//' {shlex.quote(str(path))}"
         raise refuse(Code.PROGRAM_NOT_VALID, "benchmark_program", what, step)
     return text
 
@@ -109,6 +165,23 @@ class Command(Workload):
     def interpreter(self, settings: Settings) -> str:
         """Return the shell's name."""
         return "sh"
+
+    def without_interpreter(self, settings: Settings) -> str:
+        """Return the Dockerfile that puts a shell, with all else that is needed, into the image."""
+        return (
+            f"give it one: printf 'FROM {settings.image}\\nCOPY --from=busybox:musl /bin/ /bin/\\n' | "
+            "docker build -t with-sh -; then set benchmark_image to that"
+        )
+
+    def failure(self, line: str, where: str) -> Problem | None:
+        """Read what run_command.sh says where it fails."""
+        if not line.startswith(COMMAND_SAYS):
+            return None
+        what = one_line(line.removeprefix(COMMAND_SAYS), _LONGEST_LINE)
+        for begins, code, next_step in _FAILURES:
+            if what.startswith(begins):
+                return Problem(code=code, subject=where, what=what, next_step=next_step)
+        return Problem(code=Code.COMMAND_FAILED, subject=where, what=what, next_step="read its log")
 
     def probe(self, settings: Settings) -> tuple[str, ...]:
         """Return what every shell can do."""

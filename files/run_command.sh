@@ -211,7 +211,11 @@ check_done() {
     case $rc in
       126) why="cannot be run (exit code 126)" ;;
       127) why="was not found (exit code 127)" ;;
-      137) why="was killed (exit code 137), perhaps for want of memory" ;;
+      137)
+        why="was killed (exit code 137), perhaps for want of memory"
+        # A shell's word for the same.
+        [ "$said" != Killed ] || said=''
+        ;;
       *) why="ended with exit code $rc" ;;
     esac
     fail 1 "the command $why$often${said:+: $said}"

@@ -3,42 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from pi_speedup.model.trial import Trial
 from pi_speedup.store import RunStore
-from pi_speedup.workload.command import MOST_PROGRAM_BYTES, CommandReport, read_program
+from pi_speedup.workload.command import MOST_PROGRAM_BYTES, read_program
+from tests.commands import JOB_FIRST, ODD, check, measure, reports
 from tests.lab.lab import Lab, Outcome
 from tests.virtual import assert_told, await_that
 
 NAMESPACE = "programs"
-# The seed with which the Job comes before the base case.
-JOB_FIRST = {"order_seed": 0}
 # Uses so many seconds of the CPU, whatever else the machine does, and writes the same everywhere.
 BURN = """python3 -c 'import os, time
 share = {}
 while time.process_time() < 1.2 / share: pass
 print("done")'"""
-
-
-class _Unsafe(str):
-    """A text in which Ansible is not to look for templates."""
-
-
-class _Dumper(yaml.SafeDumper):
-    pass
-
-
-_Dumper.add_representer(
-    _Unsafe, lambda dumper, text: dumper.represent_scalar("!unsafe", str(text), style='"')
-)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -50,15 +34,8 @@ def _cleaned_up(lab: Lab) -> Iterator[None]:
     assert lab.left_behind(NAMESPACE) == []
 
 
-def measure(lab: Lab, folder: Path, **settings: Any) -> Outcome:
-    """Measure one round of a command; the settings come in a file, as who writes quotes has them."""
-    given = {
-        f"benchmark_{name}": _Unsafe(value) if isinstance(value, str) else value
-        for name, value in {"warm_up": False, "namespace": NAMESPACE, **settings}.items()
-    }
-    path = folder / "settings.yml"
-    path.write_text(yaml.dump(given, Dumper=_Dumper, allow_unicode=True))
-    return lab.play("benchmark.yml", "-e", f"@{path}", benchmark_runs_dir=folder / "runs")
+def measure_here(lab: Lab, folder: Path, **settings: Any) -> Outcome:
+    return measure(lab, folder, namespace=NAMESPACE, **settings)
 
 
 def trials(outcome: Outcome) -> tuple[Trial, ...]:
@@ -164,7 +141,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_bad_program_is_one_line_and_leaves_nothing_at_work(
     lab: Lab, tmp_path: Path, settings: dict[str, Any], line: str
 ) -> None:
-    outcome = measure(lab, tmp_path, **JOB_FIRST, **settings)
+    outcome = measure_here(lab, tmp_path, **JOB_FIRST, **settings)
     assert_told(outcome, rf"^pod \d on pi-\d: {line}")
     assert_ended(lab, outcome)
     log = re.search(r"whole log: (\S+)\)", outcome.errors[0])
@@ -174,7 +151,7 @@ def test_a_bad_program_is_one_line_and_leaves_nothing_at_work(
 @pytest.mark.fault("deadline: pods that do not end", row="a command")
 @pytest.mark.parametrize("command", ["echo begun; sleep 600"], ids=["a command"])
 def test_a_command_that_hangs_is_ended(lab: Lab, tmp_path: Path, command: str) -> None:
-    outcome = measure(lab, tmp_path, **JOB_FIRST, command=command, timeout_seconds=3)
+    outcome = measure_here(lab, tmp_path, **JOB_FIRST, command=command, timeout_seconds=3)
     assert_told(
         outcome,
         r"^Job \S+: not finished after 3 s: pod .* \[PS-531\]\. Next: raise benchmark_timeout_seconds",
@@ -190,7 +167,7 @@ def test_a_command_that_hangs_is_ended(lab: Lab, tmp_path: Path, command: str) -
 )
 def test_what_fails_on_one_pi_later_costs_nothing_that_was_measured(lab: Lab, tmp_path: Path) -> None:
     fails = 'case "$PI_SPEEDUP_NONCE" in */r001*/pi-2/*) echo "disk went away" >&2; exit 3;; esac; echo done'
-    outcome = measure(lab, tmp_path, **JOB_FIRST, command=fails, warm_up=True)
+    outcome = measure_here(lab, tmp_path, **JOB_FIRST, command=fails, warm_up=True)
     assert_told(
         outcome,
         r"^pod \d on pi-2: the command ended with exit code 3: disk went away \[PS-527\]\. Next: see .*"
@@ -233,12 +210,9 @@ def test_a_script_that_cannot_run_is_refused_before_anything_is_done(
 ) -> None:
     program = tmp_path / "x.sh"
     program.write_bytes(content)
-    outcome = measure(lab, tmp_path, program=str(program))
+    outcome = measure_here(lab, tmp_path, program=str(program))
     assert_told(outcome, f"^benchmark_program: {line}")
     assert list(tmp_path.rglob("plan.json")) == []
-
-
-ODD = "'\"$HOME\" $(echo no) `echo no` {{ 7 * 7 }} {% x %} $$ $(HOME) \\n \\\\ ä 漢 * # x\n\n\t end'"
 
 
 def test_all_pis_get_a_command_and_the_largest_script_byte_for_byte(lab: Lab, tmp_path: Path) -> None:
@@ -247,20 +221,12 @@ def test_all_pis_get_a_command_and_the_largest_script_byte_for_byte(lab: Lab, tm
     program.write_bytes(head + b"x" * (MOST_PROGRAM_BYTES - len(head)))
     shown = 'a\n\n"b" {{ 7 * 7 }} $$ $(NODE_NAME) \\ `no`'
     command = f"cat \"$PI_SPEEDUP_PROGRAM\"; printf %s \"$ODD\" '{shown}'; printf '\\377\\000\\001'"
-    outcome = measure(lab, tmp_path, command=command, environment={"ODD": _Unsafe(ODD)}, program=str(program))
+    outcome = measure_here(lab, tmp_path, command=command, environment={"ODD": ODD}, program=str(program))
     assert outcome.exit_code == 0, outcome.output
     wanted = read_program(program).encode() + f"{ODD}{shown}".encode() + b"\xff\0\1"
-    reports = [worker.report for trial in trials(outcome) for worker in trial.workers]
-    own = [CommandReport.model_validate_json(report.model_dump_json()) for report in reports if report]
-    assert [each.processes[0].output_sha256 for each in own] == [hashlib.sha256(wanted).hexdigest()[:32]] * 4
-
-
-def check(outcome: Outcome, code: str) -> dict[str, Any]:
-    """Return what a check found of a run that went well."""
-    assert outcome.exit_code == 0, outcome.output
-    report = json.loads((outcome.run_dir / "report.json").read_text())
-    (found,) = [each for each in report["checks"] if each["code"] == code]
-    return dict(found)
+    assert [each.processes[0].output_sha256 for each in reports(outcome)] == [
+        hashlib.sha256(wanted).hexdigest()[:32]
+    ] * 4
 
 
 # The settings, the check, its effect, words of what it found, and words that the terminal shows.
@@ -300,7 +266,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str, str, str]] = {
 def test_a_program_used_in_a_wrong_way_is_not_believed(
     lab: Lab, tmp_path: Path, settings: dict[str, Any], code: str, effect: str, words: str, shown: str
 ) -> None:
-    outcome = measure(lab, tmp_path, **settings)
+    outcome = measure_here(lab, tmp_path, **settings)
     found = check(outcome, code)
     assert (found["status"], found["effect"]) == ("flag", effect), found
     assert re.search(words, found["found"]), found

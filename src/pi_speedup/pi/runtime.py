@@ -470,7 +470,7 @@ def run_problem(outcome: Outcome, *, pi: str, settings: Settings, seconds: float
     in_container = settings.base_runtime != "process"
     whole = f"(whole log: {log})"
     # First: its output may hold any words, a runtime's too.
-    if told := workload.failure(_last_line(outcome, LINE_LIMIT), pi):
+    if told := workload.failure(settings, _last_line(outcome, LINE_LIMIT), pi):
         return told.model_copy(update={"next_step": f"{told.next_step} {whole}"})
     known = _common_problem(outcome, _RUNTIME_WORDS + _RUN_WORDS if in_container else (), names)
     if known is not None:

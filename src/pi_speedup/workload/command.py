@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,6 +27,13 @@ _MOST_TEXT_BYTES = 122_880
 # Before what run_command.sh itself has to say.
 COMMAND_SAYS = "pi-speedup: "
 _LONGEST_LINE = 200
+_LACKS = "see what it lacks there"
+# What programs say, each in its own way, of a name or a host that they cannot reach.
+_WITHOUT_NETWORK = re.compile(
+    r"unreachable|resol(?:v|ution)|getaddrinfo|bad address|unknown host|no route to host"
+    r"|connection (?:refused|timed out)",
+    re.IGNORECASE,
+)
 # How such a line begins, what kind of problem it is, and what to do. The first that fits. A step that names a
 # setting begins a new run; after another one the run can go on.
 _FAILURES = (
@@ -45,14 +53,14 @@ _FAILURES = (
         Code.OUT_OF_MEMORY,
         "raise benchmark_memory_limit_mib, or see what else stopped it on that Pi",
     ),
-    ("the command ended with", Code.COMMAND_FAILED, "see what it lacks there"),
+    ("the command ended with", Code.COMMAND_FAILED, _LACKS),
     (
         "the command wrote more",
         Code.COMMAND_FAILED,
         "let benchmark_command write to /dev/null, or into a file below $TMPDIR",
     ),
     ("the command ended and left", Code.COMMAND_FAILED, "let benchmark_command wait for what it starts"),
-    ("benchmark_prepare", Code.COMMAND_FAILED, "see what it lacks there"),
+    ("benchmark_prepare", Code.COMMAND_FAILED, _LACKS),
     ("benchmark_output_filter", Code.COMMAND_FAILED, "see what the command wrote there"),
     (
         "benchmark_verify",
@@ -170,16 +178,19 @@ class Command(Workload):
         """Return the Dockerfile that puts a shell, with all else that is needed, into the image."""
         return (
             f"give it one: printf 'FROM {settings.image}\\nCOPY --from=busybox:musl /bin/ /bin/\\n' | "
-            "docker build -t with-sh -; then set benchmark_image to that"
+            f"docker build --platform=linux/{settings.architecture} -t with-sh -; then bring that to the Pis "
+            "(by a registry, or preload.yml), and set benchmark_image to it"
         )
 
-    def failure(self, line: str, where: str) -> Problem | None:
+    def failure(self, settings: Settings, line: str, where: str) -> Problem | None:
         """Read what run_command.sh says where it fails."""
         if not line.startswith(COMMAND_SAYS):
             return None
         what = one_line(line.removeprefix(COMMAND_SAYS), _LONGEST_LINE)
         for begins, code, next_step in _FAILURES:
             if what.startswith(begins):
+                if next_step == _LACKS and not settings.network and _WITHOUT_NETWORK.search(what):
+                    next_step = "set benchmark_network to true, if it is to use the network"
                 return Problem(code=code, subject=where, what=what, next_step=next_step)
         return Problem(code=Code.COMMAND_FAILED, subject=where, what=what, next_step="read its log")
 

@@ -73,7 +73,7 @@ class Workload(ABC):
     def without_interpreter(self, settings: Settings) -> str:
         """Return what to do about an image that does not have it."""
 
-    def failure(self, line: str, where: str) -> Problem | None:
+    def failure(self, settings: Settings, line: str, where: str) -> Problem | None:
         """Return the problem, of `where`, that a worker's last line tells; None where it tells of none."""
         return None
 

@@ -236,8 +236,18 @@ BAD_COMMANDS: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "killed": (
         {"command": "kill -9 $$"},
-        r"the command was killed \(exit code 137\), perhaps for want of memory(: Killed)? \[PS-522\]",
+        r"the command was killed \(exit code 137\), perhaps for want of memory \[PS-522\]",
         "raise benchmark_memory_limit_mib",
+    ),
+    "needs the network": (
+        {"command": "echo wget: bad address deb.debian.org >&2; exit 1"},
+        r"the command ended with exit code 1: wget: bad address deb\.debian\.org \[PS-527\]",
+        "set benchmark_network to true, if it is to use the network",
+    ),
+    "needs the network, which it may use": (
+        {"command": "echo wget: bad address deb.debian.org >&2; exit 1", "network": True},
+        r"the command ended with exit code 1: wget: bad address deb\.debian\.org \[PS-527\]",
+        "see what it lacks there",
     ),
     "takes too long": (
         {"command": "sleep 600", "timeout_seconds": 1},

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pi_speedup.model.plan import Plan, Slot
-from pi_speedup.model.settings import settings_from
+from pi_speedup.model.settings import Settings, settings_from
 from pi_speedup.problem import ProblemError
 from pi_speedup.workload import Assignment, workload_of
 from pi_speedup.workload.command import MOST_PROGRAM_BYTES, Command, CommandReport, read_program, seed_of
@@ -236,7 +236,7 @@ def test_what_goes_wrong_is_the_last_line(
     line = done.stdout.decode().splitlines()[-1]
     assert line.startswith(f"pi-speedup: {last}"), done.stdout
     # Each has a next step of its own.
-    problem = Command().failure(line, "pi-1")
+    problem = Command().failure(Settings(), line, "pi-1")
     assert problem and problem.next_step != "read its log"
 
 

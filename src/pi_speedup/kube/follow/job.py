@@ -382,10 +382,12 @@ class _JobTrial:
             return ending
         said = last_line(log)
         problem = ending.problem
-        told = workload_of(self._plan.settings).failure(said, problem.subject)
-        if told and problem.code == Code.POD_FAILED:
+        settings = self._plan.settings
+        told = workload_of(settings).failure(settings, said, problem.subject)
+        if told and problem.code in (Code.POD_FAILED, told.code):
             # The pod's exit code is the wrapper's: it says less, and looks like the program's.
-            problem = told.model_copy(update={"what": f"{told.what}{ending.others}"})
+            step = told.next_step if problem.code == Code.POD_FAILED else problem.next_step
+            problem = told.model_copy(update={"what": f"{told.what}{ending.others}", "next_step": step})
         elif said:
             problem = problem.model_copy(update={"what": f'{problem.what}; its last log line: "{said}"'})
         name = self._slot.attempt(self._attempt)

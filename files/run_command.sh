@@ -175,9 +175,10 @@ measure() {
   } 4>&1 | tail -c "$most_shown_bytes" >"$into/err"
 }
 
-# Print a file's last line that says something, at most 200 characters of it.
+# Print a file's last line that says something, at most 200 characters of it. Of a line that is written over and over
+# the last state; no control character, for one may end a line where it is read.
 last_line() {
-  tail -c 2048 "$1" 2>/dev/null | tr -d '\000' | sed '/^[[:space:]]*$/d' | tail -n 1 | cut -c1-200
+  tail -c 2048 "$1" 2>/dev/null | tr '\r' '\n' | tr -d '\000-\010\013-\037\177' | sed '/^[[:space:]]*$/d' | tail -n 1 | cut -c1-200
 }
 
 # Print the end of what a file holds, each line behind a mark: a result is none of them.
@@ -196,10 +197,10 @@ check_done() {
   said=$(last_line "$into/err")
   [ -n "$said" ] || said=$(last_line "$into/out")
   if [ $written -gt $most_output_bytes ]; then
-    fail 1 "the command wrote more than $((most_output_bytes / 1048576)) MiB to standard output; send it to /dev/null, or into a file below \$TMPDIR"
+    fail 1 "the command wrote more than $((most_output_bytes / 1048576)) MiB to standard output"
   fi
   if ! : >"$work/room" || ! say room >"$work/room"; then
-    fail 1 "/tmp is full: raise benchmark_scratch_mib"
+    fail 1 "/tmp is full"
   fi 2>/dev/null
   [ -n "$rc" ] || fail 1 "the command was not measured${said:+: $said}"
   if [ "$rc" -ne 0 ]; then
@@ -210,14 +211,18 @@ check_done() {
     case $rc in
       126) why="cannot be run (exit code 126)" ;;
       127) why="was not found (exit code 127)" ;;
-      137) why="was killed (exit code 137), perhaps for want of memory" ;;
+      137)
+        why="was killed (exit code 137), perhaps for want of memory"
+        # A shell's word for the same.
+        [ "$said" != Killed ] || said=''
+        ;;
       *) why="ended with exit code $rc" ;;
     esac
     fail 1 "the command $why$often${said:+: $said}"
   fi
   if [ -s "$into/left" ]; then
     read -r name <"$into/left"
-    fail 1 "the command ended and left $name running, which would be measured with the next trial: let it wait for what it starts"
+    fail 1 "the command ended and left $name running, which would be measured with the next trial"
   fi
 }
 
@@ -317,7 +322,7 @@ main() {
   ) >/dev/null 2>&1 &
   mkdir "$work/home"
   if [ -n "$program" ]; then
-    printf %s "$program" >"$work/program" || fail 1 "/tmp is full: raise benchmark_scratch_mib"
+    printf %s "$program" >"$work/program" || fail 1 "/tmp is full"
     chmod 700 "$work/program"
   fi
   each make_folder

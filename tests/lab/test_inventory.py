@@ -170,7 +170,7 @@ DIFFER = {
         {**GOOD, "k3s_cluster": {"vars": {"benchmark_round": 3}, "children": {"pis": {}}}},
     ),
     "by a template that fails": Mistake(
-        r"^benchmark_caveat: its template fails \(.*nobody.*\) \[PS-\d+\]\. Next: mend it in the inventory",
+        r"^benchmark_caveat: its template fails \(.*nobody.*\) \[PS-\d+\]\. Next: mend it where it is set",
         {**GOOD, "pis": {"hosts": PIS, "vars": {"benchmark_caveat": "{{ nobody.knows }}"}}},
     ),
     "mistyped at one Pi": Mistake(

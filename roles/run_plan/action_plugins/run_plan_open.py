@@ -102,7 +102,7 @@ class ActionModule(ActionBase):
                     Code.SETTING_TEMPLATE_FAILS,
                     one_line(name, 60),
                     f"its template fails ({one_line(error, 200)})",
-                    "mend it in the inventory",
+                    "mend it where it is set; if it is no template, write !unsafe before it, in YAML",
                 ) from None
         return found
 

@@ -259,7 +259,10 @@ class BaseDriver:
             )
         if ran.rc != 0:
             said = Outcome(ran.rc, ran.output.decode("utf-8", "replace"))
-            raise ProblemError(run_problem(said, pi=self._pi, settings=settings, seconds=ran.seconds))
+            log = f"logs/{case.slot.attempt(case.attempt)}/{case.name}.log"
+            raise ProblemError(
+                run_problem(said, pi=self._pi, settings=settings, seconds=ran.seconds, log=log)
+            )
         workload = workload_of(settings)
         report = workload.read(ran.output, self._pi)
         if misfit := workload.misfit(report, self._plan, case.slot, case.attempt, pi=self._pi, index=None):

@@ -13,9 +13,8 @@ from pi_speedup.model.plan import Cell, Plan, Slot
 from pi_speedup.model.settings import Settings
 from pi_speedup.pi.shell import Outcome
 from pi_speedup.problem import Problem
-from pi_speedup.text import innermost, one_line
+from pi_speedup.text import LINE_LIMIT, innermost, one_line
 from pi_speedup.workload import Assignment, workload_of
-from pi_speedup.workload.command import COMMAND_SAYS
 
 # The label of all our containers, whoever's. Anybody may set it: whose one is, its owner's uid says.
 LABEL = "app.kubernetes.io/managed-by=pi-speedup"
@@ -32,11 +31,6 @@ TIMED_OUT = 124
 _KILLED = 137
 # 128 + SIGTERM, as the worker answers it.
 _TOLD_TO_STOP = 143
-_WITH_PYTHON = "set benchmark_image to one with Python 3.9 or later"
-_WITH_SHELL = (
-    "give it one: printf 'FROM {image}\\nCOPY --from=busybox:musl /bin/ /bin/\\n' | docker build -t with-sh "
-    "-; then set benchmark_image to that"
-)
 _MORE_HELP = ("See 'docker run --help'", "Run 'docker run --help'")
 
 # What kind of problem it is, a runtime's own words, what they mean and what to do: the first row that matches
@@ -445,6 +439,13 @@ def removal_problem(
 
 def python_problem(asked: Outcome, *, pi: str, settings: Settings) -> Problem:
     """Return why the interpreter of a process cannot be used."""
+    if settings.command:
+        return Problem(
+            code=Code.RUNTIME_MISSING,
+            subject=pi,
+            what=f"no shell can be started there ({_last_line(asked)})",
+            next_step="correct benchmark_base_command_prefix",
+        )
     return _missing_command(asked, pi, "process") or Problem(
         code=Code.BASE_PYTHON_NOT_VALID,
         subject=pi,
@@ -453,22 +454,24 @@ def python_problem(asked: Outcome, *, pi: str, settings: Settings) -> Problem:
     )
 
 
-def run_problem(outcome: Outcome, *, pi: str, settings: Settings, seconds: float) -> Problem:
-    """Return why a base case failed that ended with an exit code other than 0 after so many seconds."""
+def run_problem(outcome: Outcome, *, pi: str, settings: Settings, seconds: float, log: str) -> Problem:
+    """Return why a base case failed that ended with an exit code other than 0 after so many seconds.
+
+    log: where in the run's folder all that it wrote will be.
+    """
+    workload = workload_of(settings)
     names = {
         "pi": pi,
         "runtime": settings.base_runtime,
         "image": settings.image,
-        "interpreter": workload_of(settings).interpreter(settings),
-        "with_interpreter": (_WITH_SHELL if settings.command else _WITH_PYTHON).format(image=settings.image),
+        "interpreter": workload.interpreter(settings),
+        "with_interpreter": workload.without_interpreter(settings),
     }
     in_container = settings.base_runtime != "process"
-    last = _last_line(outcome)
-    if last.startswith(COMMAND_SAYS):
-        # Its output may hold any words, a runtime's too.
-        code = Code.TIMEOUT if outcome.rc == TIMED_OUT else Code.BASE_FAILED
-        what = last.removeprefix(COMMAND_SAYS)
-        return Problem(code=code, subject=pi, what=what, next_step="read its log in the run's folder")
+    whole = f"(whole log: {log})"
+    # First: its output may hold any words, a runtime's too.
+    if told := workload.failure(settings, _last_line(outcome, LINE_LIMIT), pi):
+        return told.model_copy(update={"next_step": f"{told.next_step} {whole}"})
     known = _common_problem(outcome, _RUNTIME_WORDS + _RUN_WORDS if in_container else (), names)
     if known is not None:
         return known
@@ -476,7 +479,9 @@ def run_problem(outcome: Outcome, *, pi: str, settings: Settings, seconds: float
     if outcome.rc == TIMED_OUT or (outcome.rc == _KILLED and seconds >= limit):
         code = Code.TIMEOUT
         what = f"the base case took longer than {limit} s and was stopped"
-        next_step = f"lower {workload_of(settings).amount_setting} or raise benchmark_timeout_seconds"
+        next_step = f"lower {workload.amount_setting} or raise benchmark_timeout_seconds"
+        if settings.command and settings.runs_per_process == 1:
+            next_step = "raise benchmark_timeout_seconds, or give the command less to do"
     elif outcome.rc == _KILLED:
         code = Code.OUT_OF_MEMORY
         what = "the base case was killed, most likely for want of memory"
@@ -488,7 +493,7 @@ def run_problem(outcome: Outcome, *, pi: str, settings: Settings, seconds: float
     else:
         code = Code.BASE_FAILED
         what = f"the base case ended with exit code {outcome.rc} ({_last_line(outcome)})"
-        next_step = "read its log in the run's folder"
+        next_step = f"read its log {whole}"
     return Problem(code=code, subject=pi, what=what, next_step=next_step)
 
 
@@ -559,7 +564,9 @@ def _silence(outcome: Outcome, pi: str, runtime: str) -> Problem | None:
     )
 
 
-def _last_line(outcome: Outcome) -> str:
+def _last_line(outcome: Outcome, limit: int = _SAID_LIMIT) -> str:
     # docker's last line is where to read more.
-    lines = [line for line in outcome.said.splitlines() if line.strip() and not line.startswith(_MORE_HELP)]
-    return one_line(lines[-1] if lines else "no word", _SAID_LIMIT).rstrip(" .:")
+    # Not splitlines: to it, characters of a program's own end a line too.
+    found = re.split(r"[\r\n]", outcome.said)
+    lines = [line for line in found if line.strip() and not line.startswith(_MORE_HELP)]
+    return one_line(lines[-1] if lines else "no word", limit).rstrip(" .:")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pi_speedup.codes import Code
 from pi_speedup.model.run import Door, Run
-from pi_speedup.model.settings import PREFIX, Settings, settings_from
+from pi_speedup.model.settings import PREFIX, RUN_THE_PROGRAM, Settings, settings_from
 from pi_speedup.plan.progress import Stop, next_trial
 from pi_speedup.plan.resume import check_same
 from pi_speedup.problem import refuse
@@ -156,7 +156,7 @@ def _opened(
     kubeconfig, fetch_from = _kubeconfig(settings.kubeconfig, here, server, folder)
     continues, min_pis, session = False, len(pis), 1
     worker = worker or str(here.project / workload_of(settings).program)
-    program = _program(settings.program, here) if door == "benchmark" else ""
+    program = _program(settings.program, settings.command, here) if door == "benchmark" else ""
     if door == "benchmark":
         min_pis = _min_pis(settings, pis)
         store = RunStore(folder)
@@ -191,12 +191,12 @@ def _opened(
     )
 
 
-def _program(given: str, here: Here) -> str:
+def _program(given: str, command: str, here: Here) -> str:
     """Return the path of the user's program, which can be read and run; empty without one."""
     if not given:
         return ""
     path = here.project / (here.home / given[2:] if given.startswith("~/") else given)
-    read_program(path)
+    read_program(path, by_its_first_line=command == RUN_THE_PROGRAM)
     return str(path)
 
 

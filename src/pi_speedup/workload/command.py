@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +17,8 @@ from pi_speedup.model.base import Count, SecondsSince, field_problem
 from pi_speedup.model.plan import Plan, Slot
 from pi_speedup.model.settings import Settings
 from pi_speedup.model.worker import MOST_PROCESSES, Process, WorkerReport
-from pi_speedup.problem import refuse
+from pi_speedup.problem import Problem, refuse
+from pi_speedup.text import one_line
 from pi_speedup.workload.workload import Assignment, Workload
 
 MOST_PROGRAM_BYTES = 65_536
@@ -24,6 +26,59 @@ MOST_PROGRAM_BYTES = 65_536
 _MOST_TEXT_BYTES = 122_880
 # Before what run_command.sh itself has to say.
 COMMAND_SAYS = "pi-speedup: "
+_LONGEST_LINE = 200
+_LACKS = "see what it lacks there"
+# What programs say, each in its own way, of a name or a host that they cannot reach.
+_WITHOUT_NETWORK = re.compile(
+    r"unreachable|resol(?:v|ution)|getaddrinfo|bad address|unknown host|no route to host"
+    r"|connection (?:refused|timed out)",
+    re.IGNORECASE,
+)
+# How such a line begins, what kind of problem it is, and what to do. The first that fits. A step that names a
+# setting begins a new run; after another one the run can go on.
+_FAILURES = (
+    (
+        "the command was not found",
+        Code.COMMAND_FAILED,
+        "correct benchmark_command, or set benchmark_image to one that holds it: of a script also what its "
+        "first line names",
+    ),
+    (
+        "the command cannot be run",
+        Code.COMMAND_FAILED,
+        "correct benchmark_command: a program for this kind of processor that may be executed, or sh FILE",
+    ),
+    (
+        "the command was killed",
+        Code.OUT_OF_MEMORY,
+        "raise benchmark_memory_limit_mib, or see what else stopped it on that Pi",
+    ),
+    ("the command ended with", Code.COMMAND_FAILED, _LACKS),
+    (
+        "the command wrote more",
+        Code.COMMAND_FAILED,
+        "let benchmark_command write to /dev/null, or into a file below $TMPDIR",
+    ),
+    ("the command ended and left", Code.COMMAND_FAILED, "let benchmark_command wait for what it starts"),
+    ("benchmark_prepare", Code.COMMAND_FAILED, _LACKS),
+    ("benchmark_output_filter", Code.COMMAND_FAILED, "see what the command wrote there"),
+    (
+        "benchmark_verify",
+        Code.COMMAND_FAILED,
+        "see what the command wrote there: that is wrong, or the check",
+    ),
+    ("/tmp is full", Code.SCRATCH_FULL, "raise benchmark_scratch_mib"),
+    (
+        "the image has a shell, but no",
+        Code.IMAGE_WITHOUT_INTERPRETER,
+        "set benchmark_image to one that has it, or put busybox into this one",
+    ),
+    (
+        "not finished after",
+        Code.TIMEOUT,
+        "raise benchmark_timeout_seconds, or give the command less to do",
+    ),
+)
 # Standard input is read whole before anything runs: no command can read what follows it.
 _READ_ALL = 'eval "$(cat)"'
 
@@ -59,8 +114,11 @@ class CommandReport(WorkerReport):
     processes: Annotated[tuple[CommandProcess, ...], Field(min_length=1, max_length=MOST_PROCESSES)]
 
 
-def read_program(path: Path) -> str:
-    """Return the user's program; ProblemError unless it is text that fits on a command line."""
+def read_program(path: Path, *, by_its_first_line: bool = False) -> str:
+    """Return the user's program; ProblemError unless it is text that fits on a command line.
+
+    by_its_first_line: it is run as it is, so that line has to name what runs it.
+    """
     try:
         with path.open("rb") as file:
             found = file.read(MOST_PROGRAM_BYTES + 1)
@@ -78,6 +136,12 @@ def read_program(path: Path) -> str:
     if "\0" in text or len(shlex.quote(text).encode()) > _MOST_TEXT_BYTES - 20_000:
         what = f"{path} is not text, or has too many quotes for a command line"
         step = "put it into an image, and set benchmark_image and benchmark_command"
+        raise refuse(Code.PROGRAM_NOT_VALID, "benchmark_program", what, step)
+    first = text.partition("\n")[0]
+    if by_its_first_line and first.startswith("#!") and first.endswith("\r"):
+        # Linux looks for a program whose name ends with that character, and says only "not found".
+        what = f"the lines of {path} end as on Windows, so nothing is called as its first one says"
+        step = f"sed -i 's/\\r$//' {shlex.quote(str(path))}"
         raise refuse(Code.PROGRAM_NOT_VALID, "benchmark_program", what, step)
     return text
 
@@ -110,6 +174,26 @@ class Command(Workload):
     def interpreter(self, settings: Settings) -> str:
         """Return the shell's name."""
         return "sh"
+
+    def without_interpreter(self, settings: Settings) -> str:
+        """Return the Dockerfile that puts a shell, with all else that is needed, into the image."""
+        return (
+            f"give it one: printf 'FROM {settings.image}\\nCOPY --from=busybox:musl /bin/ /bin/\\n' | "
+            f"docker build --platform=linux/{settings.architecture} -t with-sh -; then bring that to the Pis "
+            "(by a registry, or preload.yml), and set benchmark_image to it"
+        )
+
+    def failure(self, settings: Settings, line: str, where: str) -> Problem | None:
+        """Read what run_command.sh says where it fails."""
+        if not line.startswith(COMMAND_SAYS):
+            return None
+        what = one_line(line.removeprefix(COMMAND_SAYS), _LONGEST_LINE)
+        for begins, code, next_step in _FAILURES:
+            if what.startswith(begins):
+                if next_step == _LACKS and not settings.network and _WITHOUT_NETWORK.search(what):
+                    next_step = "set benchmark_network to true, if it is to use the network"
+                return Problem(code=code, subject=where, what=what, next_step=next_step)
+        return Problem(code=Code.COMMAND_FAILED, subject=where, what=what, next_step="read its log")
 
     def probe(self, settings: Settings) -> tuple[str, ...]:
         """Return what every shell can do."""

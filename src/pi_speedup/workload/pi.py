@@ -130,6 +130,10 @@ class Pi(Workload):
         """Return Python's name."""
         return settings.base_python if settings.base_runtime == "process" else "python3"
 
+    def without_interpreter(self, settings: Settings) -> str:
+        """Name the Python that it needs."""
+        return "set benchmark_image to one with Python 3.9 or later"
+
     def probe(self, settings: Settings) -> tuple[str, ...]:
         """Return what asks a Python for its version."""
         return (self.interpreter(settings), "-c", _IS_PYTHON_3_9)

@@ -11,6 +11,7 @@ from pi_speedup.catalogue import Unit
 from pi_speedup.model.plan import Cell, Plan, Slot
 from pi_speedup.model.settings import Settings
 from pi_speedup.model.worker import WorkerReport, parse_worker_json, parse_worker_output
+from pi_speedup.problem import Problem
 from pi_speedup.text import one_line
 
 
@@ -68,6 +69,14 @@ class Workload(ABC):
     @abstractmethod
     def interpreter(self, settings: Settings) -> str:
         """Return what an image, or a Pi where there is no container, must have to run that."""
+
+    @abstractmethod
+    def without_interpreter(self, settings: Settings) -> str:
+        """Return what to do about an image that does not have it."""
+
+    def failure(self, settings: Settings, line: str, where: str) -> Problem | None:
+        """Return the problem, of `where`, that a worker's last line tells; None where it tells of none."""
+        return None
 
     @abstractmethod
     def probe(self, settings: Settings) -> tuple[str, ...]:

@@ -99,6 +99,8 @@ LAST_LINES = {
     "not text": (b"\xff\xfe last", "\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER} last"),
     "colours": (b"\x1b[2Jred", "[2Jred"),
     "nothing": (b"", ""),
+    "characters that end a line elsewhere": ("a\x0cb\x85c\u2028d\n".encode(), "a b c d"),
+    "a line written over": (b"10%\r20%\rdone\r\n", "done"),
 }
 
 

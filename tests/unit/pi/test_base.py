@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,11 +24,13 @@ from pi_speedup.pi.base import BaseDriver, Cleaned, clean, prepare, read_run
 from pi_speedup.pi.runtime import Case
 from pi_speedup.pi.shell import ShellOutcome
 from pi_speedup.problem import Interrupted, Problem, ProblemError
+from pi_speedup.workload import workload_of
 from pi_speedup.workload.pi import Pi
 from tests.unit.pi.local import FakeDocker, LocalShell, processes_with
 from tests.unit.plan.factory import plan
 
-WORKER = (Path(__file__).parents[3] / "files" / "pi_worker.py").read_text()
+FILES = Path(__file__).parents[3] / "files"
+WORKER, WRAPPER = (FILES / "pi_worker.py").read_text(), (FILES / "run_command.sh").read_text()
 ENDLESS = 10**12
 # They look for processes on the whole machine, so one worker runs them all.
 pytestmark = pytest.mark.xdist_group("base cases")
@@ -202,6 +205,94 @@ def test_a_failure_is_one_line_and_its_log_is_kept(
     assert len(log) <= 65536
     assert [worker.report for worker in trial.workers] == [None]
     assert not list(processes_with(f"--stream={slot(of).name}.1 ", shell))
+
+
+# A command of the user's, words of the problem's line, and of its next step.
+BAD_COMMANDS: dict[str, tuple[dict[str, Any], str, str]] = {
+    "not found": (
+        {"command": "nosuchprogram"},
+        r"the command was not found \(exit code 127\): .*nosuchprogram: not found \[PS-527\]",
+        "correct benchmark_command, or set benchmark_image",
+    ),
+    "no program": (
+        {"command": "/etc/passwd"},
+        r"the command cannot be run \(exit code 126\): .* \[PS-527\]",
+        "correct benchmark_command: a program for this kind of processor",
+    ),
+    "fails": (
+        {"command": "printf '10%%\\r20%%\\rno such film\\r\\n' >&2; exit 3"},
+        r"the command ended with exit code 3: no such film \[PS-527\]",
+        "see what it lacks there",
+    ),
+    "characters that end a line": (
+        {"command": "printf 'a\\014b\\034c\\205d\\342\\200\\250e\\n' >&2; exit 3"},
+        r"the command ended with exit code 3: abc\S? ?d ?e \[PS-527\]",
+        "see what it lacks there",
+    ),
+    "says what docker would": (
+        {"command": "echo 'permission denied while trying to connect'; exit 1"},
+        r"the command ended with exit code 1: permission denied while trying to connect \[PS-527\]",
+        "see what it lacks there",
+    ),
+    "killed": (
+        {"command": "kill -9 $$"},
+        r"the command was killed \(exit code 137\), perhaps for want of memory \[PS-522\]",
+        "raise benchmark_memory_limit_mib",
+    ),
+    "needs the network": (
+        {"command": "echo wget: bad address deb.debian.org >&2; exit 1"},
+        r"the command ended with exit code 1: wget: bad address deb\.debian\.org \[PS-527\]",
+        "set benchmark_network to true, if it is to use the network",
+    ),
+    "needs the network, which it may use": (
+        {"command": "echo wget: bad address deb.debian.org >&2; exit 1", "network": True},
+        r"the command ended with exit code 1: wget: bad address deb\.debian\.org \[PS-527\]",
+        "see what it lacks there",
+    ),
+    "takes too long": (
+        {"command": "sleep 600", "timeout_seconds": 1},
+        r"the base case took longer than 1 s and was stopped \[PS-531\]",
+        "raise benchmark_timeout_seconds, or give the command less to do",
+    ),
+    "leaves a daemon": (
+        {"command": "sh -c 'sleep 600 >/dev/null 2>&1 &'"},
+        r"the command ended and left sleep running, which would be measured with the next trial \[PS-527\]",
+        "let benchmark_command wait for what it starts",
+    ),
+    "floods": (
+        {"command": "yes | head -c 100000000"},
+        r"the command wrote more than 8 MiB to standard output \[PS-527\]",
+        r"let benchmark_command write to /dev/null, or into a file below $TMPDIR",
+    ),
+    "prepares nothing": (
+        {"command": "true", "prepare": "echo no compiler >&2; exit 5"},
+        r"benchmark_prepare ended with exit code 5: no compiler \[PS-527\]",
+        "see what it lacks there",
+    ),
+    "is wrong": (
+        {"command": "echo 8", "verify": "grep -q 7"},
+        r"benchmark_verify ended with exit code 1: 8 \[PS-527\]"
+        r"|benchmark_verify ended with exit code 1 \[PS-527\]",
+        "see what the command wrote there",
+    ),
+}
+
+
+@pytest.mark.parametrize(("settings", "what", "step"), BAD_COMMANDS.values(), ids=BAD_COMMANDS)
+def test_a_bad_command_is_one_line_and_leaves_nothing(
+    shell: LocalShell, tmp_path: Path, settings: dict[str, Any], what: str, step: str
+) -> None:
+    # By its run's name what the command started is found, on the whole machine.
+    of = a_plan(tmp_path, **settings).model_copy(update={"run_id": uuid.uuid4().hex})
+    text = workload_of(of.settings).text(WRAPPER, "")
+    measured = driver(shell, of, program=text).run(slot(of), 1)
+    said = str(measured.trial.problem)
+    assert re.search(f"^pi-1: ({what})\\. Next: {re.escape(step)}", said), said
+    assert said.isprintable()
+    if "took longer" not in what:
+        (name,) = measured.logs
+        assert said.endswith(f"(whole log: logs/{measured.trial.name}/{name}.log)")
+    assert not list(processes_with(f"PI_SPEEDUP_NONCE={of.run_id}/", shell))
 
 
 def test_docker_s_words_are_read(shell: LocalShell, docker: FakeDocker, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,10 +15,10 @@ from typing import Any
 import pytest
 
 from pi_speedup.model.plan import Plan, Slot
-from pi_speedup.model.settings import settings_from
+from pi_speedup.model.settings import Settings, settings_from
 from pi_speedup.problem import ProblemError
 from pi_speedup.workload import Assignment, workload_of
-from pi_speedup.workload.command import MOST_PROGRAM_BYTES, CommandReport, read_program, seed_of
+from pi_speedup.workload.command import MOST_PROGRAM_BYTES, Command, CommandReport, read_program, seed_of
 from tests.unit.plan.factory import plan
 from tests.virtual import await_that
 
@@ -44,7 +45,9 @@ def left(tmp_path: Path) -> Iterator[Path]:
 
 def planned(**settings: Any) -> Plan:
     given = {f"benchmark_{name}": value for name, value in {"runs_per_process": 1, **settings}.items()}
-    return plan(**dict(settings_from({"benchmark_base_runtime": "process", **given})))
+    made = plan(**dict(settings_from({"benchmark_base_runtime": "process", **given})))
+    # A run ends what has its name, on the whole machine: tests beside this one, too.
+    return made.model_copy(update={"run_id": uuid.uuid4().hex})
 
 
 def slot(of: Plan, cell: str, number: int = 1) -> Slot:
@@ -212,7 +215,7 @@ def test_an_output_filter_decides_what_is_compared_and_verify_what_is_right(
             1,
             "the command ended with exit code 4 in its run number 2",
         ),
-        ({"command": "yes | head -c 9000000"}, 1, "the command wrote more than 8 MiB to standard output; "),
+        ({"command": "yes | head -c 9000000"}, 1, "the command wrote more than 8 MiB to standard output"),
         (
             {"command": "true", "prepare": "echo oh >&2; exit 5"},
             1,
@@ -239,7 +242,11 @@ def test_what_goes_wrong_is_the_last_line(
         pytest.skip("busybox' own sleep shares the environment of its shell")
     done = run(shell, left, planned(**settings))
     assert done.returncode == code, done.stdout
-    assert done.stdout.decode().splitlines()[-1].startswith(f"pi-speedup: {last}"), done.stdout
+    line = done.stdout.decode().splitlines()[-1]
+    assert line.startswith(f"pi-speedup: {last}"), done.stdout
+    # Each has a next step of its own.
+    problem = Command().failure(Settings(), line, "pi-1")
+    assert problem and problem.next_step != "read its log"
 
 
 @pytest.mark.parametrize("what", ["command", "prepare", "verify"])
@@ -297,3 +304,14 @@ def test_a_program_is_text_of_64_kib_at_most(tmp_path: Path) -> None:
             read_program(path)
     with pytest.raises(ProblemError, match="cannot be read"):
         read_program(tmp_path / "none")
+
+
+def test_lines_as_on_windows_are_refused_only_where_the_first_one_is_needed(tmp_path: Path) -> None:
+    path = tmp_path / "my program"
+    path.write_bytes(b"#!/usr/bin/python3\r\nprint(1)\r\n")
+    # To Python, as to most, they are lines.
+    assert read_program(path).endswith("\r\n")
+    with pytest.raises(ProblemError, match=r"end as on Windows, .* \[PS-108\]\. Next: sed .*/my program'$"):
+        read_program(path, by_its_first_line=True)
+    path.write_bytes(b"echo 1\r\n")
+    assert read_program(path, by_its_first_line=True)

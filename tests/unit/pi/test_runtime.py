@@ -21,6 +21,7 @@ from pi_speedup.pi.shell import Outcome
 
 # Said by podman 4.3.1 of Debian 12.
 RECORDED = Path(__file__).parent / "podman-4.3"
+LOG = "logs/r001-00-alone/x.log"
 SETTINGS = Settings(timeout_seconds=60)
 NAMES = {"pi": "pi-1", "runtime": "docker", "image": "python:3.9"}
 # The runtimes' own words, by the version that says them.
@@ -171,21 +172,20 @@ FAILURES: dict[str, tuple[int, float, str, str]] = {
 )
 @pytest.mark.parametrize(("rc", "seconds", "said", "words"), FAILURES.values(), ids=FAILURES)
 def test_each_failure_is_one_line_with_the_next_step(rc: int, seconds: float, said: str, words: str) -> None:
-    found = run_problem(Outcome(rc, said), pi="pi-1", settings=SETTINGS, seconds=seconds)
+    found = run_problem(Outcome(rc, said), pi="pi-1", settings=SETTINGS, seconds=seconds, log=LOG)
     assert_one_line(str(found), words)
 
 
 def test_a_process_that_is_not_there_is_not_a_container() -> None:
     missing = Outcome(127, "taskset: failed to execute python9: No such file or directory")
     settings = Settings(base_runtime="process")
-    assert_one_line(
-        str(run_problem(missing, pi="pi-1", settings=settings, seconds=0.1)), "set benchmark_base_python"
-    )
+    found = run_problem(missing, pi="pi-1", settings=settings, seconds=0.1, log=LOG)
+    assert_one_line(str(found), "set benchmark_base_python")
 
 
 def test_what_a_process_says_is_not_docker_s() -> None:
     said = Outcome(1, "OSError: [Errno 28] No space left on device")
-    found = run_problem(said, pi="pi-1", settings=Settings(base_runtime="process"), seconds=1)
+    found = run_problem(said, pi="pi-1", settings=Settings(base_runtime="process"), seconds=1, log=LOG)
     assert "exit code 1 (OSError: [Errno 28] No space left on device)" in str(found)
 
 

@@ -143,6 +143,16 @@ FLAGGED: dict[str, tuple[Plan, Defect, str, str, str]] = {
         "doubtful",
         "pi-2 in together-3 in round 3",
     ),
+    "output of chance": (
+        copies(),
+        lambda draft: [
+            worker.process.update(output_sha256=f"{draft.slot.round}{worker.pi[-1]}{draft.base:d}0" * 8)
+            for worker in draft.workers
+        ],
+        "same_output",
+        "doubtful",
+        "different outputs of the same work, and none of them is usual. Timed, not checked",
+    ),
     "no output": (
         copies(),
         lambda draft: [worker.process.update(NO_OUTPUT) for worker in draft.workers],

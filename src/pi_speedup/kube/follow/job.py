@@ -16,7 +16,13 @@ from pi_speedup.kube.follow.follow import OUTAGE_SECONDS, SLOW_SECONDS, Follower
 from pi_speedup.kube.follow.manifest import job_manifest, job_name
 from pi_speedup.kube.follow.outages import Outages
 from pi_speedup.kube.follow.results import events, fetch_logs, last_line, workers
-from pi_speedup.kube.follow.states import PodState, job_verdict, placement_problems, termination_message
+from pi_speedup.kube.follow.states import (
+    PodState,
+    job_verdict,
+    no_such_program,
+    placement_problems,
+    termination_message,
+)
 from pi_speedup.kube.follow.tracker import JobEnding, Tracker
 from pi_speedup.kube.nodes.nodes import read_nodes
 from pi_speedup.kube.owned.owned import (
@@ -32,6 +38,7 @@ from pi_speedup.model.plan import Plan, Slot
 from pi_speedup.model.trial import ByHand, MadeJob, Measured, Moment, Trial
 from pi_speedup.problem import Problem, ProblemError
 from pi_speedup.text import listed, one_line
+from pi_speedup.workload import workload_of
 
 # Pods that have ended go within a second. Those of a trial that failed are ended first, within 2 s each; on a
 # Pi that is lost they never go, and disturb nobody.
@@ -279,7 +286,7 @@ class _JobTrial:
             missing = [pod for pod in tracker.pods if pod["metadata"]["name"] not in logs]
             logs |= fetch_logs(self._client, self._place, missing)
             found, _ = workers(tracker, self._plan, self._slot, self._attempt, logs)
-            ending = self._with_last_words(ending, logs)
+            ending = self._with_last_words(self._with_an_image(ending), logs)
             self._stop(tracker)
         uids = frozenset(pod["metadata"]["uid"] for pod in tracker.pods)
         self._driver._left = _Left(self._path, tracker.uid, uids)
@@ -359,17 +366,33 @@ class _JobTrial:
             for line in placement_problems(tracker.states, self._pis)
         ]
 
+    def _with_an_image(self, ending: JobEnding) -> JobEnding:
+        """Say which image would do, where this one has not what runs in it."""
+        problem = ending.problem
+        if not problem or problem.code != Code.IMAGE_WITHOUT_INTERPRETER or not no_such_program(problem.what):
+            return ending
+        settings = self._plan.settings
+        step = workload_of(settings).without_interpreter(settings)
+        return replace(ending, problem=problem.model_copy(update={"next_step": step}))
+
     def _with_last_words(self, ending: JobEnding, logs: dict[str, bytes]) -> JobEnding:
-        """Add the failed pod's last words and where the rest of its log is."""
+        """Add the failed pod's last words and where the rest of its log is; or let them say what it was."""
         log = logs.get(ending.pod_name or "", b"")
         if ending.problem is None or not log or log.startswith(b"(no log"):
             return ending
         said = last_line(log)
-        what = f'{ending.problem.what}; its last log line: "{said}"' if said else ending.problem.what
-        name = self._measured(ending).trial.name
-        where = f"{ending.problem.next_step} (whole log: logs/{name}/{ending.pod_name}.log)"
-        problem = ending.problem.model_copy(update={"what": what, "next_step": where})
-        return replace(ending, problem=problem)
+        problem = ending.problem
+        settings = self._plan.settings
+        told = workload_of(settings).failure(settings, said, problem.subject)
+        if told and problem.code in (Code.POD_FAILED, told.code):
+            # The pod's exit code is the wrapper's: it says less, and looks like the program's.
+            step = told.next_step if problem.code == Code.POD_FAILED else problem.next_step
+            problem = told.model_copy(update={"what": f"{told.what}{ending.others}", "next_step": step})
+        elif said:
+            problem = problem.model_copy(update={"what": f'{problem.what}; its last log line: "{said}"'})
+        name = self._slot.attempt(self._attempt)
+        step = f"{problem.next_step} (whole log: logs/{name}/{ending.pod_name}.log)"
+        return replace(ending, problem=problem.model_copy(update={"next_step": step}))
 
     def _stop(self, tracker: Tracker) -> None:
         """Suspend a Job that is given up but still alive: its pods end, it stays there to be looked at."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -45,7 +46,8 @@ def fetch_logs(client: KubeClient, place: Place, pods: Sequence[Json]) -> dict[s
 def last_line(log: bytes) -> str:
     """Return a log's last line that says something, made harmless for a terminal; empty if there is none."""
     text = log[-4096:].decode("utf-8", "replace")
-    lines = [line for line in text.splitlines() if line.strip()]
+    # Not splitlines: to it, characters of a program's own end a line too.
+    lines = [line for line in re.split(r"[\r\n]", text) if line.strip()]
     return one_line(lines[-1], 200) if lines else ""
 
 

@@ -347,6 +347,11 @@ def _failure(pod: KubeObject) -> tuple[str, str]:
     return reason, f"{words}: {innermost(message, _MESSAGE_LIMIT)}"
 
 
+def no_such_program(said: str) -> bool:
+    """Say whether a runtime complains that the image does not hold what it shall start."""
+    return "executable file not found" in said or "no such file or directory" in said
+
+
 def _disruption(pod: KubeObject) -> tuple[str, str] | None:
     """Return reason and message of a pod's deletion or eviction by others, None if it had none."""
     for condition in pod.get("status", {}).get("conditions") or ():

@@ -44,6 +44,8 @@ class JobEnding:
     passes_by_itself: bool = False
     # The pod whose log says more.
     pod_name: str | None = None
+    # How many others of its kind there are, in words for the end of a line.
+    others: str = ""
     # Whether one of Kubernetes' events explains it.
     has_event: bool = False
 
@@ -325,6 +327,7 @@ class Tracker:
             problem.model_copy(update={"what": one_line(f"{problem.what}{more}", 600)}),
             passes_by_itself=first.reason in PASSES_BY_ITSELF,
             pod_name=first.pod_name,
+            others=more,
             has_event=first.kind not in ("failed", "deleted"),
         )
 

@@ -121,20 +121,31 @@ def same_output(evidence: Evidence) -> Finding:
     """Compare what the commands wrote, by its hash; of parts, that of the same part."""
     settings = evidence.plan.settings
     groups = _outputs(evidence)
-    unlike, rounds = [], []
+    unlike: list[Message] = []
+    rounds: list[int] = []
+    kinds = 0
     for found in groups.values():
-        usual = Counter(digest for digest, _, _ in found).most_common(1)[0][0]
+        counted = Counter(digest for digest, _, _ in found)
+        usual, times = counted.most_common(1)[0]
+        if 2 * times <= len(found):
+            # None is usual, so none is another.
+            kinds = max(kinds, len(counted))
+            rounds.extend(measurement.round for _, measurement, _ in found)
+            continue
         for digest, measurement, work in found:
             if digest != usual:
                 unlike.append(measurement.who(work))
                 rounds.append(measurement.round)
     workers = len(evidence.works)
     if settings.verify:
-        key = "verified_unlike" if unlike else "verified"
+        key = "verified_unlike" if unlike or kinds else "verified"
         return passed(Message(f"check.same_output.{key}", count=workers))
-    if unlike:
+    if unlike or kinds:
+        said = [Message("check.same_output.unlike", names=unlike)] if unlike else []
+        if kinds:
+            said.append(Message("check.same_output.kinds", count=kinds))
         return flagged(
-            [Message("check.same_output.unlike", names=unlike)],
+            said,
             Message("check.same_output.possible"),
             "doubtful",
             rounds,

@@ -14,6 +14,8 @@ from tests.virtual import Outcome, VirtualCluster
 
 # The seeds with which the Job comes first, and the base case.
 JOB_FIRST, BASE_FIRST = {"order_seed": 0}, {"order_seed": 1}
+# Nothing is to be found out before: what a command does wrong, it does in a trial.
+ONCE = {"warm_up": False, "runs_per_process": 1}
 # What a shell, Jinja, YAML or Kubernetes might take for its own.
 ODD = "'\"$HOME\" $(echo no) `echo no` {{ 7 * 7 }} {% x %} $$ $(HOME) \\n \\\\ ä 漢 * # x\n\n\t end'"
 
@@ -39,7 +41,7 @@ def _unsafe(value: Any) -> Any:
 
 def measure(cluster: VirtualCluster, folder: Path, **settings: Any) -> Outcome:
     """Measure a command in one round; the settings come in a file, as who writes quotes has them."""
-    given = {f"benchmark_{name}": _unsafe(value) for name, value in {"warm_up": False, **settings}.items()}
+    given = {f"benchmark_{name}": _unsafe(value) for name, value in {**ONCE, **settings}.items()}
     path = folder / "settings.yml"
     path.write_text(yaml.dump(given, Dumper=_Dumper, allow_unicode=True))
     return cluster.play("benchmark.yml", "-e", f"@{path}", benchmark_runs_dir=folder / "runs")

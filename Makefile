@@ -258,6 +258,10 @@ defects: $(VENV)/.dev ## Spoil a measurement in seven ways, for real: what the v
 starts: $(VENV)/.dev ## Show how far apart the pods of a trial start; needs Docker and root
 	$(BIN)/python benchmarks/starts.py
 
+.PHONY: wrapper
+wrapper: $(VENV)/.dev ## Show what timing a command adds to it; IMAGE=NAME in a container of Docker
+	$(BIN)/python benchmarks/wrapper.py $(if $(IMAGE),--image "$(IMAGE)")
+
 .PHONY: scale
 scale: $(VENV)/.dev ## Compare what a run costs the control host with 100 Pis and with three
 	$(BIN)/python benchmarks/scale.py

@@ -121,17 +121,21 @@ as_command() {
 # Print the ids of processes that the command started and that are still there. Of another user's, and without grep,
 # nothing is known.
 left_behind() {
-  grep -lsF "PI_SPEEDUP_NONCE=$nonce" /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3
+  for path in $(grep -lsF "PI_SPEEDUP_NONCE=$nonce" /proc/[0-9]*/environ 2>/dev/null); do
+    path=${path#/proc/}
+    say "${path%/environ}"
+  done
 }
 
 # End what the command left behind, and say so in a file.
 end_left_behind() {
   tenth=0
-  while [ -n "$(left_behind)" ] && [ $tenth -lt $grace_tenths ]; do
+  left=$(left_behind)
+  while [ -n "$left" ] && [ $tenth -lt $grace_tenths ]; do
     sleep 0.1 2>/dev/null || sleep 1
     tenth=$((tenth + 1))
+    left=$(left_behind)
   done
-  left=$(left_behind)
   [ -n "$left" ] || return 0
   read -r name 2>/dev/null <"/proc/${left%%
 *}/comm"
@@ -181,8 +185,15 @@ last_line() {
   tail -c 2048 "$1" 2>/dev/null | tr '\r' '\n' | tr -d '\000-\010\013-\037\177' | sed '/^[[:space:]]*$/d' | tail -n 1 | cut -c1-200
 }
 
+# Put the last words of a command that failed, on $1 or else on $2, into $said.
+look_at_last_words() {
+  said=$(last_line "$1")
+  [ -n "$said" ] || said=$(last_line "$2")
+}
+
 # Print the end of what a file holds, each line behind a mark: a result is none of them.
 show() {
+  [ -s "$1" ] || return 0
   tail -c $((most_shown_bytes / processes)) "$1" 2>/dev/null | sed 's/^/| /'
   [ -z "$(tail -c 1 "$1" | tr -d '\000')" ] || say
 }
@@ -194,14 +205,14 @@ check_done() {
   read -r rc times_run _ 2>/dev/null <"$into/times"
   written=$(wc -c <"$into/out")
   written=$((written))
-  said=$(last_line "$into/err")
-  [ -n "$said" ] || said=$(last_line "$into/out")
+  say $written >"$into/size"
   if [ $written -gt $most_output_bytes ]; then
     fail 1 "the command wrote more than $((most_output_bytes / 1048576)) MiB to standard output"
   fi
   if ! : >"$work/room" || ! say room >"$work/room"; then
     fail 1 "/tmp is full"
   fi 2>/dev/null
+  [ "$rc" = 0 ] || look_at_last_words "$into/err" "$into/out"
   [ -n "$rc" ] || fail 1 "the command was not measured${said:+: $said}"
   if [ "$rc" -ne 0 ]; then
     show "$into/out"
@@ -233,8 +244,7 @@ afterwards() {
   as_command "$3" <"$work/$1/out" >"$work/$1/$2" 2>"$work/$1/err" &
   wait $! && return
   rc=$?
-  said=$(last_line "$work/$1/err")
-  [ -n "$said" ] || said=$(last_line "$work/$1/$2")
+  look_at_last_words "$work/$1/err" "$work/$1/$2"
   show "$work/$1/out"
   fail 1 "benchmark_$2 ended with exit code $rc${said:+: $said}"
 }
@@ -253,10 +263,11 @@ account() {
   fi
   [ $by_day -gt 0 ] || by_day=1000000
   [ $now -gt "$begun" ] || now=$((begun + by_day))
+  read -r size <"$into/size"
   digest=$(sha256sum <"$into/$hashed")
-  printf '{"start_epoch_ns":%s,"end_epoch_ns":%s,"duration_seconds":%s,"cpu_seconds":%s,"output_bytes":%s,"output_sha256":"%s"}' \
+  printf '{"start_epoch_ns":%s,"end_epoch_ns":%s,"duration_seconds":%s,"cpu_seconds":%s,"output_bytes":%s,"output_sha256":"%.32s"}' \
     "$begun" "$now" "$(decimal $by_day 1000000000)" "$(decimal "$cpu" 100)" \
-    "$(($(wc -c <"$into/out")))" "$(say "$digest" | cut -c1-32)"
+    "$size" "$digest"
 }
 
 # Print a whole number over a power of ten as a decimal.
@@ -281,23 +292,30 @@ each() {
   done
 }
 
-# Print the ids of all that descends from a process, parents before their children.
-descendants_of() {
-  # Words of a function are its own, its variables are not.
-  children=''
-  read -r children 2>/dev/null <"/proc/$1/task/$1/children"
-  set -- $children
-  while [ $# -gt 0 ]; do
-    say "$1"
-    descendants_of "$1"
-    shift
+# Put the ids of all that descends from this shell into $descendants.
+look_at_descendants() {
+  # Each process and its parent: by sed, for a shell reads such a file in as many steps as it has letters.
+  pairs=$(sed -n 's/^\([0-9]*\) (.*) [A-Za-z] \([0-9]*\) .*/\1 \2/p' /proc/[0-9]*/stat)
+  descendants=" "
+  more=yes
+  while [ -n "$more" ]; do
+    more=''
+    set -- $pairs
+    while [ $# -gt 1 ]; do
+      case "$descendants$$ " in
+        *" $1 "*) ;;
+        *" $2 "*) descendants="$descendants$1 " more=yes ;;
+      esac
+      shift 2
+    done
   done
 }
 
 clean_up() {
   # The line that says why is the last one: shells tell of what they kill.
   exec 2>/dev/null
-  kill -9 $(descendants_of $$)
+  look_at_descendants
+  kill -9 $descendants
   # What has lost its parent has its name, whatever number.
   nonce=$run_id/$trial/$node/${work##*.}/
   kill -9 $(left_behind)

@@ -14,6 +14,8 @@ from tests.virtual import Outcome, VirtualCluster
 
 # The seeds with which the Job comes first, and the base case.
 JOB_FIRST, BASE_FIRST = {"order_seed": 0}, {"order_seed": 1}
+# Nothing is to be found out before: what a command does wrong, it does in a trial.
+ONCE = {"warm_up": False, "runs_per_process": 1}
 # What a shell, Jinja, YAML or Kubernetes might take for its own.
 ODD = "'\"$HOME\" $(echo no) `echo no` {{ 7 * 7 }} {% x %} $$ $(HOME) \\n \\\\ ä 漢 * # x\n\n\t end'"
 

@@ -146,7 +146,7 @@ class Settings(Model):
     ] = Field(
         {},
         max_length=100,
-        description="Variables of the command's environment. The run's files hold them, so put no secret there.",
+        description="Variables of the command's environment. They are in the run's files, so no passwords.",
     )
     network: bool = Field(False, description="Whether the command may use the network.")
     output_filter: Script = Field(

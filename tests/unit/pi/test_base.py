@@ -283,7 +283,7 @@ def test_a_bad_command_is_one_line_and_leaves_nothing(
     shell: LocalShell, tmp_path: Path, settings: dict[str, Any], what: str, step: str
 ) -> None:
     # By its run's name what the command started is found, on the whole machine.
-    of = a_plan(tmp_path, **settings).model_copy(update={"run_id": uuid.uuid4().hex})
+    of = a_plan(tmp_path, runs_per_process=1, **settings).model_copy(update={"run_id": uuid.uuid4().hex})
     text = workload_of(of.settings).text(WRAPPER, "")
     measured = driver(shell, of, program=text).run(slot(of), 1)
     said = str(measured.trial.problem)

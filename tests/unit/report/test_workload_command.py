@@ -151,7 +151,7 @@ FLAGGED: dict[str, tuple[Plan, Defect, str, str, str]] = {
         ],
         "same_output",
         "doubtful",
-        "different outputs of the same work, and none of them is usual. Timed, not checked",
+        "different outputs of the same work, and none of them is usual",
     ),
     "no output": (
         copies(),

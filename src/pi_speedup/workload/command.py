@@ -67,7 +67,8 @@ _FAILURES = (
         Code.COMMAND_FAILED,
         "see what the command wrote there: that is wrong, or the check",
     ),
-    ("/tmp is full", Code.SCRATCH_FULL, "raise benchmark_scratch_mib"),
+    # Words, not a path of ours.
+    ("/tmp is full", Code.SCRATCH_FULL, "raise benchmark_scratch_mib"),  # nosec B108
     (
         "the image has a shell, but no",
         Code.IMAGE_WITHOUT_INTERPRETER,

@@ -18,7 +18,7 @@ from pi_speedup.report.checks import CHECKS
 SOURCE = Path(__file__).resolve().parents[2] / "src/pi_speedup"
 CODE = "".join(path.read_text("utf-8") for path in [*SOURCE.rglob("*.py"), *SOURCE.rglob("*.j2")])
 # A text may name the unit of the work in another form than its sister does.
-OF_THE_UNIT = {"units", "rate_short", "rate_long", "rate_words", "rate_axis"}
+OF_THE_UNIT = {"units", "rate_short", "rate_long", "rate_words", "rate_axis", "first_loss", "first_factor"}
 
 
 def whole(language: str) -> dict[str, str]:

@@ -24,7 +24,11 @@ Language = Literal["en", "zh-TW"]
 Unit = Literal["sample", "run", "job"]
 LANGUAGES: tuple[str, ...] = get_args(Language)
 # What a text may say of the unit without being given it.
-_OF_UNIT = ("units", "rate_short", "rate_long", "rate_words", "rate_axis")
+_OF_UNIT = (
+    *("units", "rate_short", "rate_long", "rate_words", "rate_axis"),
+    # What the first factor of the efficiency is.
+    *("first_loss", "first_factor"),
+)
 # By how much its texts differ from the unit a second: in a sentence, and on an axis.
 _SCALES: dict[Unit, tuple[float, float]] = {
     "sample": (1, 1e-6),

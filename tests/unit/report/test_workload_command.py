@@ -227,6 +227,13 @@ def test_a_table_has_the_parts_and_the_outputs() -> None:
     assert {row["output_sha256"] for row in rows} == {"5e" * 16}
 
 
+def test_of_parts_the_first_loss_is_what_dividing_costs() -> None:
+    made = report(parts())
+    lines = "\n".join(terminal_table(made, Catalogue("en", made.unit)))
+    assert "% dividing the job x " in lines and "alone against together" not in lines
+    assert Catalogue("en", made.unit)("ledger.alone_against_together") == "What dividing costs"
+
+
 @pytest.mark.parametrize("language", ["en", "zh-TW"])
 def test_the_terminal_says_what_was_run(language: str) -> None:
     made = report(copies())

@@ -9,8 +9,8 @@ from pi_speedup.model.calibration import Calibration, Reading
 from pi_speedup.model.trial import Measured
 from pi_speedup.problem import ProblemError
 
-# Below a second the slices of a CPU limit, 0.1 s, show.
-_LEAST_SECONDS = 1.0
+# In shorter ones the slices of a CPU limit, 0.1 s, show, and that a machine is not as fast at all times.
+_LEAST_SECONDS = 2.0
 # What is so short that it tells no rate is not extrapolated from by more.
 _MOST_GROWTH = 1000
 _MOST_READINGS = 20
@@ -19,7 +19,7 @@ _MOST_READINGS = 20
 def calibrate(
     first: int, measure_one: Callable[[int], Measured], keep: Callable[[Measured], None]
 ) -> Calibration:
-    """Return what was read, from an amount of `first` on, more until it takes a second.
+    """Return what was read, from an amount of `first` on, more until it takes two seconds.
 
     measure_one: measures a process that does so much. keep: gets what was measured, failed or not.
     ProblemError where a trial fails.

@@ -18,7 +18,7 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
 LAB ?= .lab
 CONTAINERS ?= .containers
-# Of computing in a trial; 7 rounds take about two minutes, on a fast machine and on a slow one.
+# Of computing in a trial; 7 rounds take two to four minutes, on a fast machine and on a slow one.
 DEMO_SECONDS ?= 4
 
 # Ansible and its tools call each other by name; a caller's own Ansible settings stay out.

@@ -43,7 +43,8 @@ def test_the_page_of_a_run_is_fit_to_be_shown(success: Outcome, tmp_path: Path) 
 
 
 def test_all_of_seven_rounds_fits_on_a_page(success: Outcome) -> None:
-    assert len(success.output.splitlines()) <= 60
+    # Trials of a thousandth of a second give nearly every doubt that there is, each with what helps.
+    assert len(success.output.splitlines()) <= 72
 
 
 def test_each_trial_has_its_line_in_order(success: Outcome) -> None:

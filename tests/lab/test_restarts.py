@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -52,9 +53,8 @@ class ControlPlane:
                 (process / "cwd").resolve(),
             )
             os.kill(self.pid(component), signal.SIGKILL)
-        await_that(
-            lambda: "is away; waiting for it" in playing.output.read_text(), "the run says who is away"
-        )
+        told = re.compile(r"is away.*; waiting for it")
+        await_that(lambda: told.search(playing.output.read_text()), "the run says who is away")
         for component, (argv, cwd) in commands.items():
             with (self.lab.folder / "logs" / f"{component}.again.log").open("ab") as log:
                 child = subprocess.Popen(argv, cwd=cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
